@@ -1,0 +1,142 @@
+/**
+ * Mechanism only: sockets, batches, pattern matching. No policy. Every function bounds-checks what crosses from
+ * JavaScript and throws TypeError/RangeError on misuse; errors of the kernel carry `.code` (EPERM, ...) and `.errno`.
+ * Loaded by the rooms that own the meaning: vswitch/ports (I/O), ips (matching), packet (checksum), flow (huge pages).
+ */
+
+// ---- ports ---------------------------------------------------------------------------------------------------
+
+export interface TapOptions {
+  /** IFF_VNET_HDR with checksum, TSO4, TSO6 (and TSO-ECN) offloads. Default true. */
+  offloads?: boolean;
+  /** Also USO (UDP segmentation offload, Linux >= 6.2). Default false: it joins datagrams. */
+  uso?: boolean;
+}
+export interface OpenedPort {
+  fd: number;
+  /** Interface name as the kernel knows it (a `%d` in the request is filled in). */
+  name: string;
+  /** Bytes of virtio_net_hdr in front of every frame, 0 when offloads are off. */
+  vnetHdrLen: number;
+  /** Interface index, MTU and MAC at opening time. */
+  ifindex: number;
+  mtu: number;
+  mac: string;
+}
+/** Open or create a TAP device. Non-blocking. @throws EPERM, EBUSY, ENOENT (no /dev/net/tun) */
+export function openTap(name: string, options?: TapOptions): OpenedPort;
+/** Open an AF_PACKET raw socket bound to an interface: PACKET_VNET_HDR when `offloads`, IGNORE_OUTGOING, promiscuous. */
+export function openPacket(name: string, options?: { offloads?: boolean; promiscuous?: boolean }): OpenedPort;
+/** Bring an interface up or down, set its MTU or MAC (each only when given). */
+export function configureInterface(name: string, options: { up?: boolean; mtu?: number; mac?: string }): void;
+export function closeFd(fd: number): void;
+
+// ---- the batch loop --------------------------------------------------------------------------------------------
+
+export const PORT_TAP: 0;
+export const PORT_PACKET: 1;
+
+/**
+ * Blocking poll over many ports into one pinned FrameBatch (see src/packet/frame-batch.ts for the tables).
+ * Used by one thread; only `wake` may be called from another thread, through the descriptor `wakeFd`.
+ */
+export class IoLoop {
+  /** Pins the three buffers for the life of the object. `batchSize` frames at most are received per `rx`. */
+  constructor(arena: Uint8Array, desc: Int32Array, tx: Int32Array, batchSize: number);
+  /** eventfd: any thread may `wakeFd(fd)` to make `rx` return early with what it has. */
+  readonly wakeFd: number;
+  /** `gso`: the far side takes GSO super-frames and partial checksums; otherwise output is segmented and completed. */
+  addPort(index: number, fd: number, kind: 0 | 1, vnetHdrLen: number, mtu: number): void;
+  removePort(index: number): void;
+  /**
+   * Receive up to batchSize frames, fairly over the ready ports, packed from arena offset 0 (each frame 64-byte
+   * aligned). Fills descriptor rows 0..n-1 including the capture time (one clock read per batch).
+   * @param timeoutMs 0 = poll, -1 = block until a frame or a wake
+   * @returns frames received (0 on timeout or wake)
+   */
+  rx(timeoutMs: number): number;
+  /** Arena bytes used by the last rx (next free offset, 64-byte aligned). */
+  readonly arenaUsed: number;
+  /**
+   * Send `count` transmit rows: applies the tag action, writes the vnet header for ports that have one, otherwise
+   * segments GSO frames (TCPv4/v6, UDP) and completes partial checksums in software. Writes T_STATUS of each row.
+   * @returns rows that failed
+   */
+  flush(count: number): number;
+  close(): void;
+}
+/** Wake an IoLoop blocked in `rx` from any thread. */
+export function wakeFd(fd: number): void;
+
+// ---- bytes -----------------------------------------------------------------------------------------------------
+
+/** RFC 1071 ones-complement sum of buf[off, off+len) added to `initial`, folded to 16 bits, not inverted. */
+export function checksum(buf: Uint8Array, off: number, len: number, initial: number): number;
+/** madvise(MADV_HUGEPAGE) on the whole buffer; returns false when the kernel refuses. */
+export function adviseHugePages(buf: ArrayBufferView): boolean;
+/** Drop all capabilities except the named ones (cap_net_admin, cap_net_raw), optionally change uid/gid, set no_new_privs. */
+export function dropPrivileges(options: { uid?: number; gid?: number; keep?: readonly string[] }): void;
+
+// ---- multi-pattern matching (Vectorscan, block mode) --------------------------------------------------------------
+
+export interface HsPattern {
+  /** Returned on a match. Several patterns may share an id. */
+  id: number;
+  /** A regular expression in PCRE syntax as latin-1 text; literals are escaped by the caller (\xNN). */
+  expression: string;
+  /** OR of HS_FLAG_*. */
+  flags: number;
+}
+export const HS_FLAG_CASELESS: number;
+export const HS_FLAG_DOTALL: number;
+export const HS_FLAG_MULTILINE: number;
+export const HS_FLAG_SINGLEMATCH: number;
+export const HS_FLAG_ALLOWEMPTY: number;
+export const HS_FLAG_PREFILTER: number;
+
+export class HsDatabase {
+  /** @throws Error with `.pattern` (index into the array) and the compiler's message */
+  static compile(patterns: readonly HsPattern[]): HsDatabase;
+  /** @throws when the bytes are not a database of this library version and CPU */
+  static deserialize(bytes: Uint8Array): HsDatabase;
+  serialize(): Uint8Array;
+  /** Bytes in memory. */
+  readonly size: number;
+  /**
+   * Scan buf[off, off+len). Distinct pattern ids that matched are written to `out` (each once, ascending order not
+   * promised); at most out.length.
+   * @returns how many ids were written, or -1 when `out` was too small (it is then full of valid ids)
+   */
+  scan(buf: Uint8Array, off: number, len: number, out: Uint32Array): number;
+}
+/** Version of the library and the CPU features used: part of the key of a serialised database. */
+export function hsVersion(): string;
+
+// ---- regular expressions (PCRE2, JIT) ---------------------------------------------------------------------------
+
+export const PCRE_CASELESS: number;
+export const PCRE_DOTALL: number;
+export const PCRE_MULTILINE: number;
+export const PCRE_EXTENDED: number;
+export const PCRE_ANCHORED: number;
+export const PCRE_DOLLAR_ENDONLY: number;
+export const PCRE_UNGREEDY: number;
+
+export const PCRE_NOMATCH: -1;
+/** The match limit or depth limit was reached: attacker-controlled bytes cost no more than this. */
+export const PCRE_LIMIT: -47;
+
+export class Pcre {
+  /** @param expression latin-1 text. @throws Error with `.offset` and the compiler's message */
+  constructor(expression: string, options: number, matchLimit?: number, depthLimit?: number);
+  /** Capture groups in the pattern. */
+  readonly groups: number;
+  /**
+   * Match in buf[off, off+len), starting at off+start (look-behind sees the bytes before).
+   * @param ovector filled with start/end pairs relative to `off` (as many as fit), -1 for unset groups
+   * @returns number of pairs set (>= 1), PCRE_NOMATCH, PCRE_LIMIT or another negative error
+   */
+  exec(buf: Uint8Array, off: number, len: number, start: number, ovector: Int32Array): number;
+  /** Name -> group number. */
+  readonly names: Readonly<Record<string, number>>;
+}

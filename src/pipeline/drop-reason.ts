@@ -1,0 +1,81 @@
+/**
+ * Every way a frame can be lost, in one table. The id indexes the counters, the name is the label of the metric
+ * `drawbridge_dropped_frames_total{reason=...}`, the `reason` of EVE drop events and the anchor in docs/drop-reasons.md.
+ * Add a reason by adding a row at the end of its stage's block; ids may change between releases, names may not.
+ */
+export interface DropReasonRow {
+  /** Stable name. */
+  readonly name: string;
+  /** Stage that owns the reason. */
+  readonly stage: 'port' | 'switch' | 'decode' | 'defrag' | 'flow' | 'firewall' | 'stream' | 'app-layer' | 'ips' | 'web' | 'output';
+  /** One sentence for operators: what happened and what to look at. */
+  readonly help: string;
+}
+
+const rows = [
+  ['none', 'output', 'Not dropped.'],
+  // port security and switching
+  ['port_forged_transmit', 'port', 'The source MAC is not one of the MACs assigned to the port (forged transmit).'],
+  ['port_mac_change', 'port', 'The guest changed its MAC address and the port rejects MAC changes; frames to it are held back too.'],
+  ['port_promiscuous', 'port', 'The frame is not addressed to this port and the port may not listen promiscuously.'],
+  ['port_ip_spoof', 'port', 'The source IP (or ARP/ND payload) is not assigned to the port.'],
+  ['port_bpdu', 'port', 'Bridge protocol frame from or to a guest port.'],
+  ['port_dhcp_server', 'port', 'A guest that is not a DHCP server answered as one.'],
+  ['port_ra_guard', 'port', 'IPv6 router advertisement from a guest port.'],
+  ['port_non_ip', 'port', 'EtherType is not IPv4, IPv6 or ARP and the port only takes those.'],
+  ['port_rate_limit', 'port', 'Broadcast or multicast above the rate limit of the port.'],
+  ['port_frame_too_short', 'port', 'The frame is shorter than an Ethernet header.'],
+  ['port_source_multicast', 'port', 'The source MAC is a multicast address, which no station may use (IEEE 802.3).'],
+  ['switch_vlan', 'switch', 'The VLAN of the frame is not allowed on the ingress port.'],
+  ['switch_vlan_egress', 'switch', 'The VLAN of the frame is not allowed on the egress port.'],
+  ['switch_isolated', 'switch', 'Both ports are isolated (protected): they may not talk to each other.'],
+  ['switch_hairpin', 'switch', 'The destination is behind the port the frame came from.'],
+  ['switch_no_port', 'switch', 'No port to send to (no other port is up in this VLAN).'],
+  ['switch_reserved', 'switch', 'Destination is a link-local bridge address (01:80:c2:00:00:0x), never forwarded (IEEE 802.1Q 8.6.3).'],
+  ['switch_quarantine', 'switch', 'The port is administratively down or quarantined.'],
+  // decoding
+  ['decode_malformed', 'decode', 'Truncated or contradictory header; the decoder event names it.'],
+  ['decode_checksum', 'decode', 'Wrong IP or transport checksum and the posture denies it.'],
+  // fragments
+  ['defrag_overlap', 'defrag', 'Fragment overlaps another one with different bytes.'],
+  ['defrag_invalid', 'defrag', 'Fragment too small, out of bounds or contradicting its datagram.'],
+  ['defrag_memcap', 'defrag', 'No memory left in the fragment table.'],
+  ['defrag_denied', 'defrag', 'Fragments are denied by policy.'],
+  // flow
+  ['flow_table_full', 'flow', 'No room for a new flow.'],
+  ['flow_dropped', 'flow', 'The flow was condemned earlier (the flow event names the rule).'],
+  ['ct_invalid', 'flow', 'Packet does not belong to any connection (no SYN seen) and midstream pickup is off.'],
+  ['ct_invalid_flags', 'flow', 'Impossible TCP flag combination.'],
+  ['ct_invalid_seq', 'flow', 'TCP sequence or acknowledgement number outside the window.'],
+  ['ct_limit', 'flow', 'Connection limit of the VM or peer reached.'],
+  // firewall
+  ['firewall_deny', 'firewall', 'A Deny rule matched.'],
+  ['firewall_out_of_allowed', 'firewall', 'No Allow rule matched in a direction that has Allow rules (Out Of Allowed Policy).'],
+  ['firewall_reject', 'firewall', 'An emergency rule rejected the packet.'],
+  ['firewall_recon', 'firewall', 'The source is blocked for reconnaissance (port scan).'],
+  // stream
+  ['stream_overlap', 'stream', 'Retransmission with different bytes than those already inspected.'],
+  ['stream_memcap', 'stream', 'Reassembly memory is used up.'],
+  ['stream_invalid', 'stream', 'TCP segment that cannot be placed in the stream.'],
+  // application layer
+  ['applayer_error', 'app-layer', 'Protocol parser gave up and the policy is to drop.'],
+  // detection
+  ['ips_rule', 'ips', 'A drop or reject signature matched.'],
+  ['ips_memcap', 'ips', 'Detection state is used up and the policy is to drop.'],
+  ['engine_error', 'ips', 'Internal error while judging the packet; failure policy is closed.'],
+  ['web_rule', 'web', 'The web application firewall blocked the transaction.'],
+  // output
+  ['output_error', 'output', 'The kernel did not take the frame on the egress port.'],
+  ['output_too_big', 'output', 'Frame larger than the MTU of the egress port and not segmentable.'],
+  ['output_overflow', 'output', 'No room in the transmit table of the batch.'],
+] as const satisfies readonly (readonly [string, DropReasonRow['stage'], string])[];
+
+type ReasonName = (typeof rows)[number][0];
+
+/** Rows by id. */
+export const DROP_REASONS: readonly DropReasonRow[] = rows.map(([name, stage, help]) => ({ name, stage, help }));
+
+/** Name -> id, for code: `DropReason.firewall_deny`. */
+export const DropReason = Object.freeze(
+  Object.fromEntries(rows.map(([name], id) => [name, id])),
+) as Readonly<Record<ReasonName, number>>;
