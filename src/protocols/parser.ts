@@ -1,0 +1,44 @@
+/** The contract of an application parser. Adding a protocol: one file or folder with an AppProtocol, one registry row. */
+import type { Flow } from '../flow/index.js';
+import type { BufferSpec, Transaction } from './transaction.js';
+
+/** Answer of a probe: not this protocol, more bytes needed, this protocol. */
+export const PROBE_NO = -1;
+export const PROBE_MORE = 0;
+export const PROBE_YES = 1;
+
+/** Parser state of one flow, created by `AppProtocol.create` once the protocol is known. */
+export interface AppParser {
+  /**
+   * Take contiguous bytes buf[off, end) of one direction; stream offset of `off` is `position` (0 for each datagram).
+   * Transactions are appended to and updated in `flow.transactions`.
+   * @returns bytes consumed (the rest is offered again together with what follows), or -1 when the parser gives up
+   */
+  data(flow: Flow, dir: number, buf: Uint8Array, off: number, end: number, position: number): number;
+  /** `length` bytes are missing at stream offset `position`. @returns false when the parser cannot go on */
+  gap(flow: Flow, dir: number, position: number, length: number): boolean;
+  /** The direction was closed in order (FIN) or aborted. */
+  close(flow: Flow, dir: number): void;
+}
+
+export interface AppProtocol {
+  /** Suricata's name as in rule headers: 'http', 'tls', 'dns'. */
+  readonly name: string;
+  /** EVE app_proto where it differs from the rule name. */
+  readonly eveName?: string;
+  readonly transports: readonly ('tcp' | 'udp')[];
+  /** Ports that are probed first and, for protocols without a strong signature, the only ones (detection-ports). */
+  readonly ports: readonly number[];
+  /**
+   * Recognise the protocol by content in the first bytes of a direction (to server = from the side that opened the flow).
+   * Must be cheap and say NO as early as possible. PROBE_*.
+   */
+  probe(buf: Uint8Array, off: number, end: number, dir: number): number;
+  create(flow: Flow): AppParser;
+  readonly buffers: readonly BufferSpec<Transaction>[];
+  /** Progress numbers at which a direction is complete. */
+  readonly completeToServer: number;
+  readonly completeToClient: number;
+  /** Application-layer events the parser can raise, as `app-layer-event` names them. */
+  readonly events: readonly string[];
+}

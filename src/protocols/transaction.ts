@@ -1,0 +1,72 @@
+/**
+ * What an application parser produces and what detection reads. A transaction is one exchange (HTTP request and its
+ * response, DNS query and answer, one TLS handshake). Parsers only fill transactions; they know no rules.
+ */
+import type { TransactionRecord } from '../pipeline/index.js';
+
+/** A borrowed range of bytes handed out by a buffer getter; valid until the next call into the parser. */
+export class ByteSlice {
+  buf: Uint8Array = EMPTY;
+  off = 0;
+  len = 0;
+  /** For streamed buffers (bodies, files): offset of `off` within the whole body; 0 otherwise. */
+  position = 0;
+  /** No more bytes will follow for this buffer instance. */
+  complete = true;
+
+  set(buf: Uint8Array, off: number, len: number): true {
+    this.buf = buf;
+    this.off = off;
+    this.len = len;
+    this.position = 0;
+    this.complete = true;
+    return true;
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+export abstract class Transaction {
+  /** Running number within the flow, from 0. */
+  id = 0;
+  /** Progress in each direction: the parser's own state numbers, rising; buffers say from which state on they exist. */
+  progressToServer = 0;
+  progressToClient = 0;
+  /** Nothing more will change in this direction. */
+  doneToServer = false;
+  doneToClient = false;
+  logged = false;
+  /** Application-layer event names raised on this transaction ('http.invalid_content_length', ...). */
+  events: string[] | null = null;
+  /** Set by the parser whenever it touched that direction, cleared by ips once it looked. */
+  dirtyToServer = true;
+  dirtyToClient = true;
+  /** Owned by ips: which rules already matched or can no longer match. */
+  detect: object | null = null;
+
+  /** The record for the log, or null when there is nothing to log. */
+  abstract record(): TransactionRecord | null;
+
+  addEvent(name: string): void {
+    (this.events ??= []).push(name);
+  }
+}
+
+/**
+ * A buffer that rules can select with a sticky keyword (http.uri, dns.query, tls.sni ...).
+ * `get` fills `out` and returns true, or returns false when instance `index` is not there (yet). Buffers with one
+ * instance answer for index 0 only; multi-instance buffers (dns.query, http.request_header, file.data) for 0..n-1.
+ * Getters of normalised buffers build the bytes once and cache them on the transaction.
+ */
+export interface BufferSpec<T extends Transaction = Transaction> {
+  /** Suricata's name: 'http.uri'. */
+  readonly name: string;
+  /** Directions in which the buffer exists. */
+  readonly toServer: boolean;
+  readonly toClient: boolean;
+  /** Lowest progress of that direction at which the buffer may be asked for. */
+  readonly minProgress: number;
+  /** Grows while the transaction goes on (bodies, files): detection looks again whenever bytes were added. */
+  readonly streaming?: boolean;
+  get(tx: T, dir: number, index: number, out: ByteSlice): boolean;
+}
