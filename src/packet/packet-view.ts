@@ -70,6 +70,11 @@ export class PacketView {
   fragOff = 0;
   /** True for any fragment (MF set or offset > 0), except IPv6 atomic fragments (RFC 6946). */
   fragment = false;
+  /** IPv6 fragments: next header named by the fragment header; `proto` itself is 44 then. -1 = no fragment header. */
+  fragNext = -1;
+  /** IPv6: offset of the (first) fragment header, and of the next-header byte in front of it that holds 44; -1 = none. */
+  fragHdrOff = -1;
+  fragPrevOff = -1;
   /** IPv4 options bitmap / IPv6 extension-header bitmap; bits in ipv4.ts and ipv6.ts. */
   ipOptions = 0;
   /** Addresses as four int32 words, network order. IPv4 uses word 0 and zeroes the rest. */
@@ -125,8 +130,12 @@ export class PacketView {
   tunnelDepth = 0;
   /** Kind of the payload when it is itself a packet (GRE, VXLAN, IP-in-IP, ...): ids of tunnel.ts, 0 = none. */
   tunnel = 0;
-  /** Offset of the inner packet when `tunnel` is not 0. */
+  /** Offset of the inner packet when `tunnel` is not 0; it ends where the payload ends. */
   innerOff = 0;
+  /** EtherType of the inner packet (0x6558 = an Ethernet frame) when `tunnel` is not 0. */
+  innerType = 0;
+  /** Where the next header starts: how one decoder tells the next, meaningless after `decode` returned. */
+  nextOff = 0;
 
   // ---- judgement: written by the stages, read by the edge (meanings in pipeline/) ------------------------------
   /** Row in the flow table, -1 = none. */

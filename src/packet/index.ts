@@ -1,0 +1,79 @@
+/**
+ * packet: wire formats. In: frame bytes (an arena and offsets) and capture files. Out: the reused PacketView that every
+ * later stage reads, decoder events by name, frames built into the caller's buffer, checksums, flow hashes.
+ * One file per protocol; decode.ts and transport.ts hold the tables of who follows whom. No clock, no randomness; the only
+ * I/O is reading and writing capture files (pcap/). Zero allocation per packet.
+ * May import: util. Imported by every other room.
+ */
+export { PacketView } from './packet-view.js';
+export * from './frame-batch.js';
+export { decode, decodeBatchRow, decodeInner } from './decode.js';
+export { DecodeEvent, DECODE_EVENTS, decodeEventId, hasEvent, setEvent, setInvalid, type DecodeEventName, type DecodeEventRow } from './decode-event.js';
+export { LinkType, isLinkTypeSupported, linkTypeName } from './link-type.js';
+export * from './ether-type.js';
+export * from './ip-proto.js';
+export { ETHERNET_HEADER_LEN } from './ethernet.js';
+export { MAX_VLAN_TAGS, vlanId } from './vlan.js';
+export * from './arp.js';
+export {
+  IPV4_HEADER_LEN,
+  IP_DF,
+  IP_MF,
+  IP_RESERVED,
+  IPV4_OPT_CIPSO,
+  IPV4_OPT_EOL,
+  IPV4_OPT_ESEC,
+  IPV4_OPT_LSRR,
+  IPV4_OPT_NOP,
+  IPV4_OPT_QS,
+  IPV4_OPT_RR,
+  IPV4_OPT_RTRALT,
+  IPV4_OPT_SEC,
+  IPV4_OPT_SID,
+  IPV4_OPT_SSRR,
+  IPV4_OPT_TS,
+} from './ipv4.js';
+export {
+  IPV6_HEADER_LEN,
+  IPV6_EXT_AH,
+  IPV6_EXT_DSTOPTS,
+  IPV6_EXT_DSTOPTS2,
+  IPV6_EXT_ESP,
+  IPV6_EXT_FRAGMENT,
+  IPV6_EXT_HOPOPTS,
+  IPV6_EXT_JUMBO,
+  IPV6_EXT_OTHER,
+  IPV6_EXT_ROUTER_ALERT,
+  IPV6_EXT_ROUTING,
+} from './ipv6.js';
+export {
+  TCP_ACK,
+  TCP_CWR,
+  TCP_ECE,
+  TCP_FIN,
+  TCP_HEADER_LEN,
+  TCP_NS,
+  TCP_OPT_AO,
+  TCP_OPT_FAST_OPEN,
+  TCP_OPT_MD5,
+  TCP_OPT_MPTCP,
+  TCP_OPT_MSS,
+  TCP_OPT_OTHER,
+  TCP_OPT_SACK,
+  TCP_OPT_SACK_PERMITTED,
+  TCP_OPT_TIMESTAMP,
+  TCP_OPT_WSCALE,
+  TCP_PSH,
+  TCP_RST,
+  TCP_SYN,
+  TCP_URG,
+} from './tcp.js';
+export { UDP_HEADER_LEN } from './udp.js';
+export * from './icmp.js';
+export * from './icmpv6.js';
+export { EmbeddedPacket } from './embedded.js';
+export { TunnelKind, TUNNEL_NAMES, MAX_TUNNEL_DEPTH } from './tunnel.js';
+export * from './address.js';
+export * from './checksum.js';
+export { flowHash, flowHashOf, sourceIsLower } from './flow-key.js';
+export * from './build.js';

@@ -1,0 +1,20 @@
+/** IP protocol numbers the decoders know by name (IANA protocol numbers). */
+export const PROTO_HOPOPTS = 0;
+export const PROTO_ICMP = 1;
+export const PROTO_IGMP = 2;
+export const PROTO_IPIP = 4;
+export const PROTO_TCP = 6;
+export const PROTO_UDP = 17;
+export const PROTO_IPV6 = 41;
+export const PROTO_ROUTING = 43;
+export const PROTO_FRAGMENT = 44;
+export const PROTO_GRE = 47;
+export const PROTO_ESP = 50;
+export const PROTO_AH = 51;
+export const PROTO_ICMPV6 = 58;
+export const PROTO_NONE = 59;
+export const PROTO_DSTOPTS = 60;
+export const PROTO_SCTP = 132;
+export const PROTO_MOBILITY = 135;
+export const PROTO_HIP = 139;
+export const PROTO_SHIM6 = 140;
