@@ -45,37 +45,75 @@ export class IoLoop {
   constructor(arena: Uint8Array, desc: Int32Array, tx: Int32Array, batchSize: number);
   /** eventfd: any thread may `wakeFd(fd)` to make `rx` return early with what it has. */
   readonly wakeFd: number;
-  /** `gso`: the far side takes GSO super-frames and partial checksums; otherwise output is segmented and completed. */
+  /**
+   * Register an open descriptor (the caller still owns and closes it, after `removePort`).
+   * `vnetHdrLen` 10 or 12: the far side takes GSO super-frames and partial checksums; 0: output is segmented and
+   * completed. `mtu` bounds what is sent (bytes after the link header), per segment for GSO frames.
+   * @throws EEXIST (index taken), EPERM (descriptor cannot be polled), EBADF
+   */
   addPort(index: number, fd: number, kind: 0 | 1, vnetHdrLen: number, mtu: number): void;
   removePort(index: number): void;
+  /** errno of the port's last failed receive (5 EIO, 100 ENETDOWN, 77 EBADFD: the device is gone), 0 if none. */
+  portError(index: number): number;
   /**
-   * Receive up to batchSize frames, fairly over the ready ports, packed from arena offset 0 (each frame 64-byte
-   * aligned). Fills descriptor rows 0..n-1 including the capture time (one clock read per batch).
+   * Receive up to batchSize frames, fairly over the ready ports, packed from the start of the arena in ascending
+   * order (64-byte aligned, with 64 bytes in front; a frame whose VLAN tag the kernel had removed starts 4 bytes
+   * earlier). Fills descriptor rows 0..n-1 including the capture time (one clock read per batch).
    * @param timeoutMs 0 = poll, -1 = block until a frame or a wake
-   * @returns frames received (0 on timeout or wake)
+   * @returns frames received (0 on timeout, wake or signal; a timed wait may end early)
    */
   rx(timeoutMs: number): number;
   /** Arena bytes used by the last rx (next free offset, 64-byte aligned). */
   readonly arenaUsed: number;
   /**
    * Send `count` transmit rows: applies the tag action, writes the vnet header for ports that have one, otherwise
-   * segments GSO frames (TCPv4/v6, UDP) and completes partial checksums in software. Writes T_STATUS of each row.
+   * segments GSO frames (TCPv4/v6, UDP) and completes partial checksums in software. Writes T_STATUS of each row:
+   * 0, or a positive errno: EINVAL 22 (row, frame or offload fields make no sense), ENODEV 19 (no such port),
+   * EMSGSIZE 90 (over the MTU and not segmentable), EAGAIN 11 / ENOBUFS 105 (queue full after bounded retries), EIO 5
+   * (TAP is down). Never throws for a row.
    * @returns rows that failed
    */
   flush(count: number): number;
   close(): void;
 }
-/** Wake an IoLoop blocked in `rx` from any thread. */
-export function wakeFd(fd: number): void;
+/**
+ * Wake an IoLoop blocked in `rx` from any thread. Also what a worker needs before `terminate()`, which cannot
+ * interrupt a blocking native call.
+ * @returns false when `fd` is not the wake descriptor of an open loop (it closed meanwhile): nothing was written
+ */
+export function wakeFd(fd: number): boolean;
 
 // ---- bytes -----------------------------------------------------------------------------------------------------
 
 /** RFC 1071 ones-complement sum of buf[off, off+len) added to `initial`, folded to 16 bits, not inverted. */
 export function checksum(buf: Uint8Array, off: number, len: number, initial: number): number;
-/** madvise(MADV_HUGEPAGE) on the whole buffer; returns false when the kernel refuses. */
+/**
+ * The wire form of the frame in descriptor `row`, as a port without offloads sends it: tag action applied, segmented,
+ * checksums complete. For capture files and tests.
+ * @param tag a T_VLAN value
+ * @param out receives the frames one after another, `lengths` their sizes
+ * @returns number of frames, or a negative errno (-EINVAL, -EMSGSIZE, -ENOSPC: `out` or `lengths` too small)
+ */
+export function segment(
+  arena: Uint8Array,
+  desc: Int32Array,
+  row: number,
+  tag: number,
+  mtu: number,
+  out: Uint8Array,
+  lengths: Int32Array,
+): number;
+/** madvise(MADV_HUGEPAGE) on the whole pages inside the buffer; returns false when the kernel refuses. */
 export function adviseHugePages(buf: ArrayBufferView): boolean;
-/** Drop all capabilities except the named ones (cap_net_admin, cap_net_raw), optionally change uid/gid, set no_new_privs. */
-export function dropPrivileges(options: { uid?: number; gid?: number; keep?: readonly string[] }): void;
+/**
+ * Drop all capabilities except the named ones (cap_net_admin, cap_net_raw), optionally change uid/gid, set
+ * no_new_privs, empty the bounding set. Acts on the whole process; with a `uid` only the calling thread (and workers
+ * it starts later) keeps anything, so call it before starting workers.
+ * @returns threads that still hold more than `keep`: those that block all signals. Without a `uid` change that is 1
+ * in a normal Node (its SIGUSR1 debugger thread; none with --disable-sigusr1); with one it is 0.
+ * @throws EPERM
+ */
+export function dropPrivileges(options: { uid?: number; gid?: number; keep?: readonly string[] }): number;
 
 // ---- multi-pattern matching (Vectorscan, block mode) --------------------------------------------------------------
 
@@ -127,14 +165,18 @@ export const PCRE_NOMATCH: -1;
 export const PCRE_LIMIT: -47;
 
 export class Pcre {
-  /** @param expression latin-1 text. @throws Error with `.offset` and the compiler's message */
+  /**
+   * @param expression latin-1 text; bytes only: (*UTF) is refused
+   * @param matchLimit default 3500, `depthLimit` default 1500 (Suricata's)
+   * @throws Error with `.offset` and the compiler's message
+   */
   constructor(expression: string, options: number, matchLimit?: number, depthLimit?: number);
   /** Capture groups in the pattern. */
   readonly groups: number;
   /**
    * Match in buf[off, off+len), starting at off+start (look-behind sees the bytes before).
    * @param ovector filled with start/end pairs relative to `off` (as many as fit), -1 for unset groups
-   * @returns number of pairs set (>= 1), PCRE_NOMATCH, PCRE_LIMIT or another negative error
+   * @returns highest group that matched + 1 (>= 1, whether or not all fit), PCRE_NOMATCH, PCRE_LIMIT or another negative error
    */
   exec(buf: Uint8Array, off: number, len: number, start: number, ovector: Int32Array): number;
   /** Name -> group number. */

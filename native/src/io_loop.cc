@@ -1,0 +1,315 @@
+#include "io_loop.h"
+
+#include <linux/if_ether.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <set>
+
+namespace drawbridge {
+
+namespace {
+
+constexpr uint32_t kWakeToken = UINT32_MAX;
+
+// Bytes left free in front of every frame: the vnet header is read (and a VLAN tag put back) right before it, so one
+// contiguous read leaves the frame itself aligned.
+constexpr uint32_t kHeadroom = kFrameAlign;
+static_assert(kHeadroom >= kMaxVnetHeader + 4, "vnet header and one tag");
+
+// Descriptors are process-wide, so a stale number may by now be somebody's file: only numbers of open loops are
+// written to. This is the one piece of state shared by threads, hence the lock.
+std::mutex wake_lock;
+std::set<int>& WakeFds() {
+  static std::set<int>* fds = new std::set<int>();  // never destroyed: a worker may outlive static destructors
+  return *fds;
+}
+
+}  // namespace
+
+bool WakeLoop(int fd) {
+  std::lock_guard<std::mutex> hold(wake_lock);
+  if (WakeFds().count(fd) == 0) return false;
+  const uint64_t one = 1;
+  // The only failure of a non-blocking eventfd is a full counter, which wakes as well.
+  [[maybe_unused]] const ssize_t n = write(fd, &one, sizeof one);
+  return true;
+}
+
+IoLoop::IoLoop(uint8_t* arena, size_t arena_size, int32_t* desc, size_t desc_size, int32_t* tx, size_t tx_size,
+               uint32_t batch_size)
+    : arena_(arena),
+      arena_size_(arena_size),
+      desc_(desc),
+      desc_rows_(static_cast<uint32_t>(desc_size / D_STRIDE)),
+      tx_(tx),
+      tx_rows_(static_cast<uint32_t>(tx_size / T_STRIDE)),
+      batch_size_(batch_size) {}
+
+IoLoop::~IoLoop() { Close(); }
+
+int IoLoop::Open() {
+  epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_fd_ < 0) return errno;
+  wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (wake_fd_ < 0) return errno;
+  epoll_event ev = {};
+  ev.events = EPOLLIN;
+  ev.data.u32 = kWakeToken;
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &ev) != 0) return errno;
+  std::lock_guard<std::mutex> hold(wake_lock);
+  WakeFds().insert(wake_fd_);
+  return 0;
+}
+
+void IoLoop::Close() {
+  if (wake_fd_ >= 0) {
+    std::lock_guard<std::mutex> hold(wake_lock);
+    WakeFds().erase(wake_fd_);
+    close(wake_fd_);
+  }
+  if (epoll_fd_ >= 0) close(epoll_fd_);
+  wake_fd_ = epoll_fd_ = -1;
+  ready_.clear();
+  ports_.clear();
+}
+
+int IoLoop::AddPort(const Port& port) {
+  if (port.index < ports_.size() && ports_[port.index] != nullptr) return EEXIST;
+  epoll_event ev = {};
+  // Edge-triggered: a busy port costs no epoll work per batch. Frames already waiting raise the first edge.
+  ev.events = EPOLLIN | EPOLLET;
+  ev.data.u32 = port.index;
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, port.fd, &ev) != 0) return errno;
+  if (port.index >= ports_.size()) ports_.resize(port.index + 1);
+  ports_[port.index] = std::make_unique<Port>(port);
+  return 0;
+}
+
+bool IoLoop::RemovePort(uint32_t index) {
+  if (FindPort(index) == nullptr) return false;
+  Port* port = ports_[index].get();
+  // Fails when the descriptor was closed first, which removed it from the set already.
+  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, port->fd, nullptr);
+  Forget(port);
+  ports_[index].reset();
+  return true;
+}
+
+// Takes the port off the ready list, keeping the service order of the others.
+void IoLoop::Forget(Port* port) {
+  const auto it = std::find(ready_.begin(), ready_.end(), port);
+  if (it == ready_.end()) return;
+  const size_t at = static_cast<size_t>(it - ready_.begin());
+  ready_.erase(it);
+  if (turn_ > at) turn_--;
+  port->ready = false;
+}
+
+// Collects edges into the ready list. Returns true when a wake was asked for.
+bool IoLoop::Wait(int timeout_ms) {
+  epoll_event events[64];
+  // EINTR (a profiler's signal, say) reads as "nothing yet": the caller returns 0 frames, which it may at any time.
+  const int n = epoll_wait(epoll_fd_, events, 64, timeout_ms);
+  bool woken = false;
+  for (int i = 0; i < n; i++) {
+    const uint32_t token = events[i].data.u32;
+    if (token == kWakeToken) {
+      uint64_t count;
+      [[maybe_unused]] const ssize_t r = read(wake_fd_, &count, sizeof count);
+      woken = true;
+      continue;
+    }
+    Port* port = token < ports_.size() ? ports_[token].get() : nullptr;
+    if (port == nullptr || port->ready) continue;
+    port->ready = true;
+    port->failures = 0;
+    ready_.push_back(port);
+  }
+  return woken;
+}
+
+uint32_t IoLoop::Receive(int timeout_ms) {
+  used_ = 0;
+  rows_ = 0;
+  clock_read_ = false;
+  // Block only when no port is known to have frames; otherwise just pick up new edges and wakes.
+  bool woken = Wait(ready_.empty() ? timeout_ms : 0);
+  for (;;) {
+    // Rounds over the ready ports, starting one further each batch. The quantum shares the batch among them; what
+    // quiet ports leave unused goes to the busy ones in the next round.
+    while (!ready_.empty() && rows_ < batch_size_ && RoomFor(1)) {
+      const uint32_t quantum = std::max<uint32_t>(1, (batch_size_ - rows_) / static_cast<uint32_t>(ready_.size()));
+      size_t visits = ready_.size();
+      while (visits-- > 0 && rows_ < batch_size_ && RoomFor(1)) {
+        if (turn_ >= ready_.size()) turn_ = 0;
+        Port* port = ready_[turn_];
+        ReadPort(port, std::min(quantum, batch_size_ - rows_));
+        // A drained port took itself off the list, and turn_ names its successor already.
+        if (port->ready) turn_++;
+      }
+    }
+    if (rows_ != 0 || woken || timeout_ms >= 0) return rows_;
+    // An edge whose frames an earlier batch took already: a caller who asked to block goes on blocking. (With a
+    // timeout it is simply told early that there is nothing.)
+    woken = Wait(-1);
+    if (ready_.empty() && !woken) return 0;
+  }
+}
+
+bool IoLoop::RoomFor(uint32_t frames) const {
+  return AlignFrame(used_) + (uint64_t{kHeadroom} + kMaxFrame) * frames <= arena_size_;
+}
+
+// Bookkeeping after a failed read; true when the port may be tried again at once.
+bool IoLoop::ReadFailed(Port* port, int err) {
+  if (err == EINTR) return true;
+  if (err != EAGAIN && err != EWOULDBLOCK) {
+    // ENETDOWN and the like are reported once and hide nothing behind them; a dead TAP fails for ever. So one retry,
+    // then wait for the next edge.
+    port->last_error = err;
+    if (++port->failures < 2) return true;
+  }
+  Forget(port);
+  return false;
+}
+
+void IoLoop::ReadPort(Port* port, uint32_t limit) {
+  if (port->kind == PortKind::kTap) {
+    ReadTap(port, limit);
+  } else {
+    ReadPacket(port, limit);
+  }
+}
+
+void IoLoop::ReadTap(Port* port, uint32_t limit) {
+  const uint32_t hdr = port->vnet_hdr_len;
+  uint32_t got = 0;
+  while (got < limit && RoomFor(1)) {
+    const uint32_t frame = AlignFrame(used_ + kHeadroom);
+    // A bare system call: the C library's read() is a cancellation point and costs as much again.
+    const long n = syscall(SYS_read, port->fd, arena_ + frame - hdr, hdr + kMaxFrame);
+    if (n <= static_cast<long>(hdr)) {
+      if (ReadFailed(port, n < 0 ? errno : EAGAIN)) continue;
+      break;
+    }
+    port->failures = 0;
+    VnetHeader vnet = {};
+    if (hdr != 0) memcpy(&vnet, arena_ + frame - hdr, sizeof vnet);
+    const uint32_t len = static_cast<uint32_t>(n) - hdr;
+    FillRow(*port, frame, len, len, vnet);
+    used_ = frame + len;
+    got++;
+  }
+}
+
+namespace {
+
+// Puts the tag the kernel moved into metadata back in front of the type field: the addresses move into the headroom.
+// Returns the bytes the frame grew by.
+uint32_t RestoreTag(msghdr* message, uint8_t* frame, uint32_t len) {
+  for (cmsghdr* c = CMSG_FIRSTHDR(message); c != nullptr; c = CMSG_NXTHDR(message, c)) {
+    if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA) continue;
+    tpacket_auxdata aux;
+    memcpy(&aux, CMSG_DATA(c), sizeof aux);
+    if ((aux.tp_status & TP_STATUS_VLAN_VALID) == 0 || len < 12) return 0;
+    const uint16_t type = (aux.tp_status & TP_STATUS_VLAN_TPID_VALID) != 0 ? aux.tp_vlan_tpid : ETH_P_8021Q;
+    memmove(frame - 4, frame, 12);
+    frame[8] = static_cast<uint8_t>(type >> 8);
+    frame[9] = static_cast<uint8_t>(type);
+    frame[10] = static_cast<uint8_t>(aux.tp_vlan_tci >> 8);
+    frame[11] = static_cast<uint8_t>(aux.tp_vlan_tci);
+    return 4;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void IoLoop::ReadPacket(Port* port, uint32_t limit) {
+  const uint32_t hdr = port->vnet_hdr_len;
+  uint32_t got = 0;
+  while (got < limit && RoomFor(1)) {
+    // recvmmsg wants its buffers beforehand, so these frames lie a full slot apart; pages never written cost nothing.
+    uint32_t slots = std::min(limit - got, kRecvSlots);
+    while (slots > 1 && !RoomFor(slots)) slots--;
+    const uint32_t first = AlignFrame(used_ + kHeadroom);
+    constexpr uint32_t kStep = kHeadroom + kMaxFrame;
+    for (uint32_t i = 0; i < slots; i++) {
+      recv_iov_[i].iov_base = arena_ + first + i * kStep - hdr;
+      recv_iov_[i].iov_len = hdr + kMaxFrame;
+      msghdr& m = recv_messages_[i].msg_hdr;
+      memset(&m, 0, sizeof m);
+      m.msg_iov = &recv_iov_[i];
+      m.msg_iovlen = 1;
+      m.msg_control = recv_aux_[i].bytes;
+      m.msg_controllen = sizeof recv_aux_[i].bytes;
+    }
+    // MSG_TRUNC: the length on the wire, even if the frame did not fit.
+    const int n = recvmmsg(port->fd, recv_messages_, slots, MSG_DONTWAIT | MSG_TRUNC, nullptr);
+    if (n <= 0) {
+      if (ReadFailed(port, n < 0 ? errno : EAGAIN)) continue;
+      break;
+    }
+    port->failures = 0;
+    for (int i = 0; i < n; i++) {
+      const uint32_t received = recv_messages_[i].msg_len;
+      if (received <= hdr) continue;
+      uint32_t off = first + static_cast<uint32_t>(i) * kStep;
+      VnetHeader vnet = {};
+      if (hdr != 0) memcpy(&vnet, arena_ + off - hdr, sizeof vnet);
+      uint32_t wire = received - hdr;
+      uint32_t len = std::min(wire, kMaxFrame);
+      const uint32_t grown = RestoreTag(&recv_messages_[i].msg_hdr, arena_ + off, len);
+      if (grown != 0) {
+        if ((vnet.flags & kVnetNeedsCsum) != 0) vnet.csum_start = static_cast<uint16_t>(vnet.csum_start + grown);
+        vnet.hdr_len = static_cast<uint16_t>(vnet.hdr_len + grown);
+      }
+      off -= grown;
+      len += grown;
+      wire += grown;
+      FillRow(*port, off, len, wire, vnet);
+      used_ = off + len;
+      got++;
+    }
+    // It stopped at an empty queue, which is this port's EAGAIN: the next frame raises a new edge.
+    if (static_cast<uint32_t>(n) < slots) {
+      Forget(port);
+      break;
+    }
+  }
+}
+
+void IoLoop::FillRow(const Port& port, uint32_t off, uint32_t len, uint32_t wire_len, const VnetHeader& vnet) {
+  if (!clock_read_) {
+    timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    now_sec_ = static_cast<int32_t>(now.tv_sec);
+    now_usec_ = static_cast<int32_t>(now.tv_nsec / 1000);
+    clock_read_ = true;
+  }
+  int32_t* d = desc_ + size_t{rows_++} * D_STRIDE;
+  d[D_PORT] = static_cast<int32_t>(port.index);
+  d[D_OFF] = static_cast<int32_t>(off);
+  d[D_LEN] = static_cast<int32_t>(len);
+  d[D_WIRE_LEN] = static_cast<int32_t>(wire_len);
+  d[D_VNET_FLAGS] = vnet.flags;
+  d[D_GSO_TYPE] = vnet.gso_type;
+  d[D_HDR_LEN] = vnet.hdr_len;
+  d[D_GSO_SIZE] = vnet.gso_size;
+  d[D_CSUM_START] = vnet.csum_start;
+  d[D_CSUM_OFF] = vnet.csum_offset;
+  d[D_TS_SEC] = now_sec_;
+  d[D_TS_USEC] = now_usec_;
+  d[D_FRAME_NO] = 0;
+  d[D_LINK_TYPE] = kLinkTypeEthernet;
+  d[14] = d[15] = 0;
+}
+
+}  // namespace drawbridge
