@@ -148,9 +148,9 @@ export interface RuleIdentity {
   readonly rev: number;
   /** Unescaped text, `''` when absent. */
   readonly msg: string;
-  /** `''` when absent. */
+  /** The first of them, `''` when absent. */
   readonly classtype: string;
-  /** `null` when absent: then the classtype decides. */
+  /** The smallest, that is most urgent, of them; `null` when absent: then the classtype decides. */
   readonly priority: number | null;
   readonly target: Target | null;
 }

@@ -1,5 +1,5 @@
 /** Patterns of `content` and its kin: `!"abc|0d 0a|\"d"`, with Snort 3's trailing `,nocase,depth 5`. */
-import { isBlank, skipBlanks } from './lexer.js';
+import { isBlank, skipBlanks, trimmed } from './lexer.js';
 
 const BANG = 0x21;
 const QUOTE = 0x22;
@@ -183,12 +183,12 @@ function hexDigit(code: number): number {
 }
 
 function splitModifiers(value: string, at: number): ContentModifier[] {
-  const rest = value.slice(at).trim();
+  const rest = trimmed(value, at);
   if (rest === '') return [];
   return rest.slice(1).split(',').map((item) => {
-    const text = item.trim();
-    const gap = text.search(/\s/);
-    return gap < 0 ? { name: text, value: null } : { name: text.slice(0, gap), value: text.slice(gap).trim() };
+    const text = trimmed(item);
+    const gap = text.search(/[ \t]/);
+    return gap < 0 ? { name: text, value: null } : { name: text.slice(0, gap), value: trimmed(text, gap) };
   });
 }
 

@@ -18,3 +18,9 @@ export { printAddress, printPort, printRule, printRules } from './print.js';
 export { MAX_LIST_DEPTH, parseAddressExpr, parseAddressRange, parsePortExpr } from './address.js';
 export type { AddressRange, ExprProblem, ExprResult } from './address.js';
 export { displayText, locate } from './lexer.js';
+export {
+  AddressResolver, ipv4Cidrs, ipv6Cidrs, MAX_EXPR_ITEMS, MAX_VARIABLE_DEPTH, placeOf, PortResolver, resolveAddress, resolvePorts,
+} from './resolve.js';
+export type {
+  AddressSet, ExprPlace, HeaderField, Ipv4Range, Ipv6Range, PortRange, PortSet, ResolveResult, VariableLookup,
+} from './resolve.js';

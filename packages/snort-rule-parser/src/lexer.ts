@@ -28,6 +28,12 @@ export function trimEnd(text: string, start: number, end: number): number {
   return end;
 }
 
+/** `text[start, end)` without blanks around it. Unlike `String.trim` it leaves the byte 0xa0 alone. */
+export function trimmed(text: string, start = 0, end = text.length): string {
+  const first = skipBlanks(text, start, end);
+  return text.slice(first, trimEnd(text, first, end));
+}
+
 /** True when an odd number of backslashes stands directly before `at`, none of them before `start`. */
 export function isEscaped(text: string, at: number, start: number): boolean {
   let count = 0;
@@ -51,7 +57,7 @@ export function decodeRuleText(input: string | Uint8Array): DecodedText {
   let text: string;
   if (typeof input !== 'string') {
     text = Buffer.from(input.buffer, input.byteOffset, input.byteLength).toString('latin1');
-  } else if (/[^\x00-\xff]/.test(input)) {
+  } else if (/[\u0100-\uffff]/.test(input)) {
     text = Buffer.from(input, 'utf8').toString('latin1');
   } else {
     text = input;
@@ -140,9 +146,9 @@ export function forEachLine(
       continue;
     }
 
-    let body = '';
+    let body: string;
     let continuations = NO_CONTINUATIONS;
-    if (text.charCodeAt(bodyEnd - 1) !== BACKSLASH || isEscaped(text, bodyEnd - 1, bodyStart)) {
+    if (text.charCodeAt(bodyEnd - 1) !== BACKSLASH) {
       body = text.slice(lineStart, bodyEnd);
     } else {
       const pieces = [text.slice(lineStart, bodyEnd - 1)];
@@ -154,8 +160,7 @@ export function forEachLine(
         at = end + 1;
         line += 1;
         bodyEnd = trimEnd(text, pieceStart, end);
-        more = bodyEnd > pieceStart && text.charCodeAt(bodyEnd - 1) === BACKSLASH
-          && !isEscaped(text, bodyEnd - 1, pieceStart);
+        more = bodyEnd > pieceStart && text.charCodeAt(bodyEnd - 1) === BACKSLASH;
         const pieceEnd = more ? bodyEnd - 1 : bodyEnd;
         starts.push({ at: length, offset: pieceStart });
         pieces.push(text.slice(pieceStart, pieceEnd));

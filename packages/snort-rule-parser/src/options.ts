@@ -3,7 +3,7 @@ import { parseDecimal } from './address.js';
 import { RuleOption, type RuleIdentity, type Target } from './ast.js';
 import { checkContent, openingQuote, splitQuoted, type ValueProblem } from './content.js';
 import { checkPcre } from './pcre.js';
-import { locate, skipBlanks, trimEnd } from './lexer.js';
+import { locate, skipBlanks, trimEnd, trimmed } from './lexer.js';
 import type { ErrorReport } from './report.js';
 
 const CLOSE_PAREN = 0x29;
@@ -86,7 +86,7 @@ export function parseOptions(report: ErrorReport, open: number, caches: OptionCa
     }
     if (text.charCodeAt(at) === CLOSE_PAREN) {
       if (at + 1 < end) {
-        report.add('trailing-text', skipBlanks(text, at + 1, end), text.slice(at + 1, end).trim(),
+        report.add('trailing-text', skipBlanks(text, at + 1, end), trimmed(text, at + 1, end),
           'text after the closing parenthesis', ['end of line']);
       }
       break;
@@ -110,7 +110,7 @@ export function parseOptions(report: ErrorReport, open: number, caches: OptionCa
       let valueAt = semicolon;
       if (delimiter === COLON) {
         valueAt = skipBlanks(text, next + 1, semicolon);
-        value = caches.value(text.slice(valueAt, trimEnd(text, valueAt, semicolon)));
+        value = caches.value(trimmed(text, valueAt, semicolon));
       }
       if (value === '') {
         report.add('missing-value', next, ':', `"${keyword.name}" has a colon but no value`, ['a value', ';']);
@@ -185,7 +185,7 @@ function checkValue(
   if (shape !== 'other') identity.set(keyword, value, at, valueAt);
 }
 
-/** Gathers the identity fields; each may be given once. */
+/** Gathers the identity fields; sid, gid, rev and msg may be given once. */
 class IdentityBuilder implements RuleIdentity {
   sid = 0;
   gid = 1;
@@ -214,23 +214,30 @@ class IdentityBuilder implements RuleIdentity {
         this.#once(keyword, at, 4);
         this.rev = this.#number(keyword, value, valueAt, 0);
         break;
-      case 'priority':
-        this.#once(keyword, at, 8);
-        this.priority = this.#number(keyword, value, valueAt, 0);
+      case 'priority': {
+        // Suricata warns of a second priority and takes the more urgent one.
+        const priority = this.#number(keyword, value, valueAt, 0);
+        this.priority = this.priority === null ? priority : Math.min(this.priority, priority);
         break;
+      }
       case 'msg':
-        this.#once(keyword, at, 16);
+        this.#once(keyword, at, 8);
         this.msg = unquote(value);
         break;
       case 'classtype':
-        this.#once(keyword, at, 32);
-        this.classtype = unquote(value);
+        // A second one is a warning in Suricata; which is more urgent only the classification file can tell.
+        if (this.classtype === '') this.classtype = unquote(value);
         break;
-      case 'target':
-        this.#once(keyword, at, 64);
-        this.target = TARGETS.find((target) => target === value) ?? null;
-        if (this.target === null) this.report.add('bad-value', valueAt, value, 'unknown target', TARGETS);
+      case 'target': {
+        const target = TARGETS.find((name) => name === value) ?? null;
+        if (target === null) {
+          this.report.add('bad-value', valueAt, value, 'unknown target', TARGETS);
+        } else if (this.target !== null && this.target !== target) {
+          this.report.add('bad-value', valueAt, value, 'conflicting targets', [this.target]);
+        }
+        this.target = target;
         break;
+      }
       case 'reference':
         if (!value.includes(',')) {
           this.report.add('bad-value', valueAt, value, 'a reference is a type and an identifier', ['type,id']);
@@ -251,7 +258,7 @@ class IdentityBuilder implements RuleIdentity {
   #number(keyword: Keyword, value: string, valueAt: number, least: number): number {
     const number = parseDecimal(value, 10);
     if (number >= least && number <= UINT32_MAX) return number;
-    const [first = ''] = value.split(/\s/, 1);
+    const [first = ''] = value.split(/[ \t]/, 1);
     const hint = first !== value && parseDecimal(first, 10) >= 0 ? ' (is a ";" missing?)' : '';
     this.report.add('bad-number', valueAt, value, `"${keyword.name}" needs a whole number${hint}`, [`${least}..${UINT32_MAX}`]);
     return least;
@@ -279,15 +286,10 @@ export function splitList(value: string): string[] {
     if (code === BACKSLASH) at += 1;
     else if (code === 0x22) quoted = !quoted;
     else if (code === 0x2c && !quoted) {
-      items.push(trim(value, start, at));
+      items.push(trimmed(value, start, at));
       start = at + 1;
     }
   }
-  items.push(trim(value, start, value.length));
+  items.push(trimmed(value, start));
   return items;
-}
-
-function trim(value: string, start: number, end: number): string {
-  const first = skipBlanks(value, start, end);
-  return value.slice(first, trimEnd(value, first, end));
 }

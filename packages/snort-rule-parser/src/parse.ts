@@ -2,7 +2,7 @@
 import { Rule, type SourceText } from './ast.js';
 import type { RuleError } from './errors.js';
 import { actionAt, HeaderCaches, parseHeader } from './header.js';
-import { decodeRuleText, forEachLine, locate, skipBlanks, type LogicalLine } from './lexer.js';
+import { decodeRuleText, forEachLine, locate, skipBlanks, trimmed, type LogicalLine } from './lexer.js';
 import { OptionCaches, parseOptions } from './options.js';
 import { ErrorReport } from './report.js';
 
@@ -69,7 +69,7 @@ export function parseRule(text: string | Uint8Array, options: ParseOptions = {})
     seen += 1;
     if (seen > 1) {
       const report = new ErrorReport(line.source);
-      report.add('trailing-text', skipBlanks(line.source.text, 0, line.source.text.length), line.source.text.trim(),
+      report.add('trailing-text', skipBlanks(line.source.text, 0, line.source.text.length), trimmed(line.source.text),
         'only one rule is expected', ['end of text']);
       refused(report.errors);
       return false;

@@ -1,6 +1,7 @@
 /** Typed views of option values. They are computed on demand: a loaded rule file keeps the text only. */
 import type { MetadataEntry, Reference, RuleOption } from './ast.js';
-import { decodeContent, openingQuote, splitQuoted, type ContentPayload, type ValueProblem } from './content.js';
+import { decodeContent, openingQuote, splitQuoted, type ContentPayload } from './content.js';
+import { trimmed } from './lexer.js';
 import { splitList, unquote } from './options.js';
 import { decodePcre, type PcrePayload } from './pcre.js';
 
@@ -45,9 +46,9 @@ export function payloadOf(option: NameAndValue): OptionPayload {
     if (pcre.kind === 'pcre') return pcre;
   }
   if (openingQuote(value) >= 0) {
-    const parts: ReturnType<typeof splitQuoted> | ValueProblem = splitQuoted(value);
+    const parts = splitQuoted(value);
     if (!('kind' in parts)) {
-      const rest = value.slice(parts.end + 1).trim();
+      const rest = trimmed(value, parts.end + 1);
       return {
         kind: 'text', negated: parts.negated, text: unquote(value), items: rest === '' ? [] : splitList(rest.slice(1)),
       };
@@ -64,7 +65,7 @@ export function referencesOf(rule: { readonly options: readonly NameAndValue[] }
     if (value === null || name.toLowerCase() !== 'reference') continue;
     const comma = value.indexOf(',');
     if (comma < 0) continue;
-    references.push({ type: value.slice(0, comma).trim(), id: value.slice(comma + 1).trim() });
+    references.push({ type: trimmed(value, 0, comma), id: trimmed(value, comma + 1) });
   }
   return references;
 }
@@ -77,7 +78,7 @@ export function metadataOf(rule: { readonly options: readonly NameAndValue[] }):
     for (const item of splitList(value)) {
       if (item === '') continue;
       const gap = item.search(/[ \t]/);
-      entries.push(gap < 0 ? { key: item, value: '' } : { key: item.slice(0, gap), value: item.slice(gap).trim() });
+      entries.push(gap < 0 ? { key: item, value: '' } : { key: item.slice(0, gap), value: trimmed(item, gap) });
     }
   }
   return entries;

@@ -1,9 +1,11 @@
 /** Values of `pcre`: `!"/expression/modifiers, capture"`, or `"m#expression#modifiers"` with any delimiter. */
 import { openingQuote, type ValueProblem } from './content.js';
-import { isEscaped } from './lexer.js';
+import { isEscaped, skipBlanks, trimmed } from './lexer.js';
 
+const SPACE = 0x20;
 const BANG = 0x21;
 const QUOTE = 0x22;
+const COMMA = 0x2c;
 const SLASH = 0x2f;
 const LETTER_M = 0x6d;
 
@@ -18,7 +20,7 @@ export interface PcrePayload {
   readonly captures: readonly string[];
 }
 
-const FORMS = ['"/expression/modifiers"', '!"/expression/modifiers"'];
+const FORMS = ['"/expression/modifiers"', '!"/expression/modifiers"', '"m#expression#modifiers"'];
 
 /** Checks a pcre value; null when it is well-formed. */
 export function checkPcre(value: string): ValueProblem | null {
@@ -30,7 +32,7 @@ export function checkPcre(value: string): ValueProblem | null {
 export function decodePcre(value: string): PcrePayload | ValueProblem {
   const parts = splitPcre(value);
   if (parts.kind !== 'parts') return parts;
-  const [modifiers = '', ...captures] = value.slice(parts.close + 1, value.length - 1).split(',').map((item) => item.trim());
+  const [modifiers = '', ...captures] = value.slice(parts.close + 1, parts.end).split(',').map((item) => trimmed(item));
   return {
     kind: 'pcre', negated: value.charCodeAt(0) === BANG, expression: value.slice(parts.start, parts.close), modifiers, captures,
   };
@@ -42,43 +44,53 @@ interface PcreParts {
   readonly start: number;
   /** The closing delimiter. */
   readonly close: number;
+  /** One past the modifiers and captures. */
+  readonly end: number;
 }
 
 /**
  * The closing quote is the last byte of the value and the closing delimiter the last unescaped one before it, since
- * both may occur unescaped within an expression (`"/a="b/c"/U"`), as Suricata reads it.
+ * both may occur unescaped within an expression (`"/a="b/c"/U"`), as Suricata reads it. The quotes may be left out.
  */
 function splitPcre(value: string): PcreParts | ValueProblem {
   const open = openingQuote(value);
-  if (open < 0) return badPcre(0, value, 'the expression has to be quoted');
-  const last = value.length - 1;
-  if (last === open || value.charCodeAt(last) !== QUOTE) {
-    return {
-      kind: 'unbalanced-quote', at: open, token: value.slice(open),
-      message: 'these quotes are not closed before the ";" (a ";" inside an expression is written "\\;")', accepted: ['"'],
-    };
-  }
   let start = open + 1;
-  let delimiter = value.charCodeAt(start);
-  if (delimiter === LETTER_M) {
-    start += 1;
-    delimiter = value.charCodeAt(start);
+  let end = value.length;
+  if (open < 0) {
+    if (value.charCodeAt(0) === BANG) start = skipBlanks(value, 1, end);
+  } else {
+    end -= 1;
+    if (end === open || value.charCodeAt(end) !== QUOTE) {
+      return {
+        kind: 'unbalanced-quote', at: open, token: value.slice(open),
+        message: 'these quotes are not closed before the ";" (a ";" inside an expression is written "\\;")', accepted: ['"'],
+      };
+    }
   }
-  const plain = (delimiter | 0x20) < 0x61 || (delimiter | 0x20) > 0x7a;
-  if (start >= last || !(delimiter === SLASH || (value.charCodeAt(start - 1) === LETTER_M && plain && delimiter > 0x20))) {
-    return badPcre(open + 1, value.slice(open + 1, last), 'the expression has to start with "/"');
+  const bodyAt = start;
+  if (value.charCodeAt(start) === LETTER_M) start += 1;
+  const delimiter = value.charCodeAt(start);
+  if (start >= end || (delimiter !== SLASH && (start === bodyAt || !isPunctuation(delimiter)))) {
+    return badPcre(bodyAt, value.slice(bodyAt, end), 'the expression has to start with "/"');
   }
   start += 1;
-  let close = last - 1;
+  let close = end - 1;
   while (close >= start && !(value.charCodeAt(close) === delimiter && !isEscaped(value, close, start))) close -= 1;
-  if (close < start) return badPcre(start - 1, value.slice(start - 1, last), 'the closing delimiter is missing');
-  for (let at = close + 1; at < last; at += 1) {
+  if (close < start) return badPcre(start - 1, value.slice(start - 1, end), 'the closing delimiter is missing');
+  for (let at = close + 1; at < end && value.charCodeAt(at) !== COMMA; at += 1) {
     const code = value.charCodeAt(at);
-    if (code === 0x2c) break;
-    const letter = (code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a;
-    if (!letter && code !== 0x20) return badPcre(at, value.charAt(at), 'modifiers are letters');
+    if (!isLetter(code) && code !== SPACE) return badPcre(at, value.charAt(at), 'modifiers are letters');
   }
-  return { kind: 'parts', start, close };
+  return { kind: 'parts', start, close, end };
+}
+
+function isLetter(code: number): boolean {
+  const lower = code | 0x20;
+  return lower >= 0x61 && lower <= 0x7a;
+}
+
+function isPunctuation(code: number): boolean {
+  return code > SPACE && code < 0x7f && !isLetter(code) && !(code >= 0x30 && code <= 0x39);
 }
 
 function badPcre(at: number, token: string, reason: string): ValueProblem {
