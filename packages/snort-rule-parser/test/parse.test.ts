@@ -227,7 +227,7 @@ test('locations of header expressions', (t) => {
   const rule = accept('alert tcp any 80 -> \\\n $X 90 (sid:1;)');
   t.is(placeOf(rule, 'sourcePort').at, 14);
   t.like(locate(rule.source, rule.sourcePortAt), { line: 1, column: 15, offset: 14 });
-  t.like(locate(rule.source, rule.destinationAddressAt), { line: 2, column: 2, offset: 24 });
+  t.like(locate(rule.source, rule.destinationAddressAt), { line: 2, column: 2, offset: 23 });
   t.like(locate(rule.source, 0), { line: 1, column: 1, offset: 0 });
 });
 
