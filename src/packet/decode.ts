@@ -237,7 +237,10 @@ function decodeBridged(view: PacketView): number {
 
 /** Every field to "absent", in the order of packet-view.ts. */
 function reset(view: PacketView, buf: Uint8Array, off: number, len: number, linkType: number): void {
-  view.buf = buf;
+  if (view.buf !== buf) {
+    view.buf = buf;
+    view.data = new DataView(buf.buffer, buf.byteOffset, buf.byteLength);
+  }
   view.off = off;
   view.end = off + len;
   view.wireLen = len;

@@ -13,15 +13,15 @@ const LLC_SNAP = 0xaaaa;
  * @returns the EtherType that follows at `view.nextOff`, or 0 when there is nothing (more) to decode
  */
 export function decodeEthernet(view: PacketView, at: number): number {
-  const buf = view.buf;
+  const data = view.data;
   if (view.end - at < ETHERNET_HEADER_LEN) {
     setInvalid(view, DecodeEvent['ethernet.pkt_too_small']);
     return 0;
   }
-  view.dstMacHi = be16(buf, at);
-  view.dstMacLo = be32(buf, at + 2);
-  view.srcMacHi = be16(buf, at + 6);
-  view.srcMacLo = be32(buf, at + 8);
+  view.dstMacHi = data.getUint16(at);
+  view.dstMacLo = data.getInt32(at + 2);
+  view.srcMacHi = data.getUint16(at + 6);
+  view.srcMacLo = data.getInt32(at + 8);
   return decodeTypeOrLength(view, at + 12);
 }
 
@@ -30,7 +30,7 @@ export function decodeEthernet(view: PacketView, at: number): number {
  * @returns the EtherType of what follows at `view.nextOff`, 0 for an LLC frame without one
  */
 export function decodeTypeOrLength(view: PacketView, at: number): number {
-  const type = be16(view.buf, at);
+  const type = view.data.getUint16(at);
   view.nextOff = at + 2;
   return type >= MIN_ETHERTYPE ? type : decodeLlc(view, at + 2, type);
 }

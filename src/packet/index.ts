@@ -77,3 +77,8 @@ export * from './address.js';
 export * from './checksum.js';
 export { flowHash, flowHashOf, sourceIsLower } from './flow-key.js';
 export * from './build.js';
+export { openCapture, openCaptureFrom } from './pcap/open.js';
+export { CaptureError } from './pcap/capture-error.js';
+export { CaptureSource, MAX_CAPTURE_FRAME } from './pcap/capture-source.js';
+export { MemorySource, type ByteSource } from './pcap/byte-source.js';
+export { PcapWriter, PcapngWriter, createCapture, type WriterOptions } from './pcap/writer.js';

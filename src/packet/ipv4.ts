@@ -1,5 +1,4 @@
 /** IPv4 (RFC 791): header, options, fragments. */
-import { be16, be32 } from '../util/index.js';
 import { DecodeEvent, setEvent, setInvalid } from './decode-event.js';
 import { PROTO_ICMPV6 } from './ip-proto.js';
 import type { PacketView } from './packet-view.js';
@@ -29,6 +28,7 @@ export const IPV4_OPT_ESEC = 1 << 11; //  esec, extended security
 /** Decode the header at `view.nextOff` and what it carries. */
 export function decodeIpv4(view: PacketView): void {
   const buf = view.buf;
+  const data = view.data;
   const at = view.nextOff;
   const have = view.end - at;
   if (have < IPV4_HEADER_LEN) {
@@ -45,7 +45,7 @@ export function decodeIpv4(view: PacketView): void {
     setInvalid(view, DecodeEvent['ipv4.hlen_too_small']);
     return;
   }
-  const ipLen = be16(buf, at + 2);
+  const ipLen = data.getUint16(at + 2);
   if (ipLen < hdrLen) {
     setInvalid(view, DecodeEvent['ipv4.iplen_smaller_than_hlen']);
     return;
@@ -60,16 +60,16 @@ export function decodeIpv4(view: PacketView): void {
   view.ipLen = ipLen;
   view.ipEnd = at + ipLen;
   view.tos = buf[at + 1]!;
-  view.ipId = be16(buf, at + 4);
+  view.ipId = data.getUint16(at + 4);
   view.ttl = buf[at + 8]!;
   const proto = buf[at + 9]!;
   view.proto = proto;
-  view.src0 = be32(buf, at + 12);
-  view.dst0 = be32(buf, at + 16);
+  view.src0 = data.getInt32(at + 12);
+  view.dst0 = data.getInt32(at + 16);
   const l4 = at + hdrLen;
   view.payloadOff = l4;
   view.payloadLen = ipLen - hdrLen;
-  const frag = be16(buf, at + 6);
+  const frag = data.getUint16(at + 6);
   if (hdrLen > IPV4_HEADER_LEN) decodeOptions(view, at + IPV4_HEADER_LEN, hdrLen - IPV4_HEADER_LEN);
   if (frag !== 0) {
     view.ipFlags = ((frag >>> 13) & IP_MF) | ((frag >>> 13) & IP_DF) | ((frag >>> 13) & IP_RESERVED);

@@ -51,6 +51,7 @@ export const IPV6_EXT_JUMBO = 1 << 9; //        hop-by-hop option, RFC 2675
 /** Decode the header at `view.nextOff` and what it carries. */
 export function decodeIpv6(view: PacketView): void {
   const buf = view.buf;
+  const data = view.data;
   const at = view.nextOff;
   const have = view.end - at;
   if (have < IPV6_HEADER_LEN) {
@@ -61,7 +62,7 @@ export function decodeIpv6(view: PacketView): void {
     setInvalid(view, DecodeEvent['ipv6.wrong_ip_version']);
     return;
   }
-  const payloadLen = be16(buf, at + 4);
+  const payloadLen = data.getUint16(at + 4);
   if (payloadLen > have - IPV6_HEADER_LEN) {
     setInvalid(view, DecodeEvent['ipv6.trunc_pkt']);
     return;
@@ -76,14 +77,14 @@ export function decodeIpv6(view: PacketView): void {
   view.ttl = buf[at + 7]!;
   const proto = buf[at + 6]!;
   view.proto = proto;
-  view.src0 = be32(buf, at + 8);
-  view.src1 = be32(buf, at + 12);
-  view.src2 = be32(buf, at + 16);
-  view.src3 = be32(buf, at + 20);
-  view.dst0 = be32(buf, at + 24);
-  view.dst1 = be32(buf, at + 28);
-  view.dst2 = be32(buf, at + 32);
-  view.dst3 = be32(buf, at + 36);
+  view.src0 = data.getInt32(at + 8);
+  view.src1 = data.getInt32(at + 12);
+  view.src2 = data.getInt32(at + 16);
+  view.src3 = data.getInt32(at + 20);
+  view.dst0 = data.getInt32(at + 24);
+  view.dst1 = data.getInt32(at + 28);
+  view.dst2 = data.getInt32(at + 32);
+  view.dst3 = data.getInt32(at + 36);
   view.payloadOff = l4;
   view.payloadLen = payloadLen;
   if (proto === PROTO_TCP || proto === PROTO_UDP || proto === PROTO_ICMPV6) decodeTransport(view, l4, proto);

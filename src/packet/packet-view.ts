@@ -11,6 +11,8 @@ export class PacketView {
   // ---- where the bytes are -----------------------------------------------------------------------------------
   /** The arena (or pcap chunk) the frame lies in. */
   buf: Uint8Array = EMPTY;
+  /** The same bytes for multi-byte reads (one bounds check each). Remade only when `buf` changes. */
+  data: DataView = EMPTY_DATA;
   /** First byte of the frame as received (link layer). */
   off = 0;
   /** One past the last captured byte. */
@@ -155,3 +157,4 @@ export class PacketView {
 }
 
 const EMPTY = new Uint8Array(0);
+const EMPTY_DATA = new DataView(EMPTY.buffer);

@@ -33,13 +33,13 @@ const FAST_OPEN_MAGIC = 0xf989;
 
 /** Header at `at`, ending at view.ipEnd. */
 export function decodeTcp(view: PacketView, at: number): void {
-  const buf = view.buf;
+  const data = view.data;
   const have = view.ipEnd - at;
   if (have < TCP_HEADER_LEN) {
     setInvalid(view, DecodeEvent['tcp.pkt_too_small']);
     return;
   }
-  const offsetFlags = be16(buf, at + 12);
+  const offsetFlags = data.getUint16(at + 12);
   const hdrLen = (offsetFlags >>> 12) << 2;
   if (hdrLen > have) {
     setInvalid(view, DecodeEvent['tcp.hlen_too_small']);
@@ -50,20 +50,20 @@ export function decodeTcp(view: PacketView, at: number): void {
     return;
   }
   view.l4Off = at;
-  view.srcPort = be16(buf, at);
-  view.dstPort = be16(buf, at + 2);
-  view.seq = be32(buf, at + 4);
-  view.ack = be32(buf, at + 8);
+  view.srcPort = data.getUint16(at);
+  view.dstPort = data.getUint16(at + 2);
+  view.seq = data.getInt32(at + 4);
+  view.ack = data.getInt32(at + 8);
   view.tcpFlags = offsetFlags & 0x1ff;
-  view.window = be16(buf, at + 14);
-  view.urgPtr = be16(buf, at + 18);
+  view.window = data.getUint16(at + 14);
+  view.urgPtr = data.getUint16(at + 18);
   view.tcpHdrLen = hdrLen;
   view.payloadOff = at + hdrLen;
   view.payloadLen = have - hdrLen;
-  if (hdrLen === 32 && be32(buf, at + 20) === NOP_NOP_TIMESTAMP) {
+  if (hdrLen === 32 && data.getInt32(at + 20) === NOP_NOP_TIMESTAMP) {
     view.tcpOptions = TCP_OPT_TIMESTAMP;
-    view.tsVal = be32(buf, at + 24);
-    view.tsEcr = be32(buf, at + 28);
+    view.tsVal = data.getInt32(at + 24);
+    view.tsEcr = data.getInt32(at + 28);
   } else if (hdrLen > TCP_HEADER_LEN) {
     decodeOptions(view, at + TCP_HEADER_LEN, at + hdrLen);
   }

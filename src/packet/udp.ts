@@ -1,5 +1,4 @@
 /** UDP (RFC 768) and the tunnels that are known by their UDP port. */
-import { be16 } from '../util/index.js';
 import { DecodeEvent, setInvalid } from './decode-event.js';
 import { decodeGeneve, GENEVE_PORT } from './geneve.js';
 import type { PacketView } from './packet-view.js';
@@ -10,13 +9,13 @@ export const UDP_HEADER_LEN = 8;
 
 /** Header at `at`, ending at view.ipEnd. */
 export function decodeUdp(view: PacketView, at: number): void {
-  const buf = view.buf;
+  const data = view.data;
   const have = view.ipEnd - at;
   if (have < UDP_HEADER_LEN) {
     setInvalid(view, DecodeEvent['udp.hlen_too_small']);
     return;
   }
-  let len = be16(buf, at + 4);
+  let len = data.getUint16(at + 4);
   // A GSO super-frame may leave the length field at 0 (RFC 2675 section 4 does the same for jumbograms).
   if (len === 0 && view.gsoSize !== 0) len = have;
   if (len > have) {
@@ -28,8 +27,8 @@ export function decodeUdp(view: PacketView, at: number): void {
     return;
   }
   view.l4Off = at;
-  const srcPort = be16(buf, at);
-  const dstPort = be16(buf, at + 2);
+  const srcPort = data.getUint16(at);
+  const dstPort = data.getUint16(at + 2);
   view.srcPort = srcPort;
   view.dstPort = dstPort;
   view.payloadOff = at + UDP_HEADER_LEN;
