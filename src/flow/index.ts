@@ -6,3 +6,10 @@
  */
 export { Flow, TO_SERVER, TO_CLIENT, type Uninspected } from './flow.js';
 export { StreamHalf } from './stream-half.js';
+export { FlowTable, type FlowTableOptions } from './flow-table.js';
+export { FlowPool } from './flow-pool.js';
+export { vlanZone } from './flow-key.js';
+export * from './flow-record.js';
+export { FlowState, FLOW_STATE_NAMES, isHalfOpen, CONNTRACK_TIMEOUTS, DEEP_SECURITY_TIMEOUTS, type FlowTimeouts } from './tcp-state.js';
+export { ConnTrack, type ConnTrackOptions } from './conntrack.js';
+export { STREAM_EVENTS, StreamEvent, StreamEvents, type StreamEventName } from './stream-event.js';

@@ -1,0 +1,427 @@
+/**
+ * The flow table: fixed-size records in one Int32Array, found through hash chains. 128 bytes per record, 8 for the bucket
+ * heads, 8 for the timer wheel; everything is allocated at construction and never grows.
+ *
+ * Lookup is one bucket read and, most of the time, one 64-byte line. The hash is keyed with a seed, so peers cannot build
+ * long chains. Idle flows end through a timing wheel that is only touched when a flow is made, changes to a state with a
+ * shorter timeout, or falls due; refreshing a flow is one store to its record.
+ *
+ * When the table is full a new flow displaces an unanswered or closed flow of the switch port that holds most records, so
+ * one VM's flood cannot push out its neighbours; when nothing of the sort is found in a bounded search it is refused.
+ */
+import type { FrameBatch, PacketView } from '../packet/index.js';
+import { TimerWheel } from '../util/index.js';
+import { FlowKey } from './flow-key.js';
+import * as R from './flow-record.js';
+import { EndCause, PORT_UNKNOWN } from './flow-record.js';
+import { rawFrameHash } from './raw-frame-hash.js';
+import { CONNTRACK_TIMEOUTS, isExpendable, isHalfOpen, timeoutTable, type FlowTimeouts } from './tcp-state.js';
+
+export interface FlowTableOptions {
+  /** Records; fixed for the life of the table. */
+  readonly capacity: number;
+  /** Random per process; fixed in replay and tests. */
+  readonly seed: number;
+  readonly timeouts?: FlowTimeouts;
+  /** Largest share of the table (0..1] that flows opened from one switch port may hold. Default 1: no limit of its own. */
+  readonly portShare?: number;
+  /** Called once with the record array, e.g. to advise huge pages (saves TLB misses above some 100k flows). */
+  readonly advise?: (memory: ArrayBufferView) => unknown;
+}
+
+/** Switch ports that are told apart for fairness; higher indexes share the last row. */
+const MAX_PORTS = 4096;
+/** Records looked at when searching one to evict. */
+const EVICT_SCAN = 256;
+/** Width of the timer wheel in seconds; longer timeouts are parked and asked again. */
+const WHEEL_SECONDS = 4096;
+/** Below this many flows the records stay in cache and the touch pass costs more than it saves. */
+const TOUCH_FROM = 10_000;
+
+export class FlowTable {
+  readonly capacity: number;
+  readonly records: Int32Array;
+  readonly timeouts: Int32Array;
+  /** Flows in the table. */
+  active = 0;
+  /** Counters since construction. */
+  inserted = 0;
+  ended = 0;
+  /** Flows not made because no record could be freed. */
+  refused = 0;
+  evicted = 0;
+  /** Flows opened from each switch port, and those of them that are half-open TCP handshakes. */
+  readonly byPort = new Int32Array(MAX_PORTS);
+  readonly halfOpenByPort = new Int32Array(MAX_PORTS);
+  /** Direction found by the last successful find: 0 = same as the record, 1 = opposite. */
+  foundDir = 0;
+  /**
+   * The flow is about to be freed: write its event, judge its end. The record is still whole; it must not be removed or
+   * re-inserted from here.
+   */
+  onEnd: (flowId: number, cause: EndCause) => void = ignoreEnd;
+  /** Called after onEnd: rooms that keep something beside the record give it back (see FlowPool). */
+  onFree: (flowId: number) => void = ignoreFree;
+
+  /** Scratch key of the packet in hand. */
+  readonly key = new FlowKey();
+  readonly #seed: number;
+  readonly #heads: Int32Array;
+  readonly #mask: number;
+  readonly #wheel: TimerWheel;
+  readonly #portLimit: number;
+  #free = 0;
+  /** Where the search for a record to evict goes on. */
+  #hand = 0;
+
+  constructor(options: FlowTableOptions) {
+    const { capacity } = options;
+    if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
+      throw new RangeError(`flow table capacity must be a whole number from 1 to ${MAX_CAPACITY}, not ${capacity}`);
+    }
+    this.capacity = capacity;
+    this.#seed = options.seed | 0;
+    this.#portLimit = Math.max(1, Math.floor(capacity * (options.portShare ?? 1)));
+    this.timeouts = timeoutTable(options.timeouts ?? CONNTRACK_TIMEOUTS);
+    this.records = new Int32Array(capacity * R.R_STRIDE);
+    options.advise?.(this.records);
+    // Twice as many buckets as records: on average a quarter of the lookups meet a second record.
+    const buckets = 2 ** Math.ceil(Math.log2(capacity * 2));
+    this.#heads = new Int32Array(buckets).fill(-1);
+    this.#mask = buckets - 1;
+    for (let id = 0; id < capacity; id++) this.records[id * R.R_STRIDE + R.R_NEXT] = id + 1 < capacity ? id + 1 : -1;
+    this.#wheel = new TimerWheel(capacity, WHEEL_SECONDS, (id, now) => this.#due(id, now));
+  }
+
+  // ---- lookup ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Find the flow of a packet that has a complete transport header; sets view.flowId and view.flowDir.
+   * @returns flow id or -1
+   */
+  find(view: PacketView, zone = 0): number {
+    this.key.fromView(view, zone);
+    const id = this.findKey();
+    view.flowId = id;
+    view.flowDir = id < 0 ? 0 : this.foundDir;
+    return id;
+  }
+
+  /** Find the flow of `this.key`; sets foundDir. @returns flow id or -1 */
+  findKey(): number {
+    const r = this.records;
+    const k = this.key;
+    const { a0, b0, meta, forward, backward } = k;
+    for (let id = this.#heads[k.hash(this.#seed) & this.#mask]; id >= 0; id = r[id * R.R_STRIDE + R.R_NEXT]) {
+      const at = id * R.R_STRIDE;
+      if (r[at + R.R_META] !== meta) continue;
+      const ports = r[at + R.R_PORTS];
+      if (ports === forward && r[at + R.R_A0] === a0 && r[at + R.R_B0] === b0 && this.#restMatches(at, R.R_A1, R.R_B1)) {
+        this.foundDir = 0;
+        return id;
+      }
+      if (ports === backward && r[at + R.R_A0] === b0 && r[at + R.R_B0] === a0 && this.#restMatches(at, R.R_B1, R.R_A1)) {
+        this.foundDir = 1;
+        return id;
+      }
+    }
+    return -1;
+  }
+
+  /** Words 1..3 of IPv6 addresses: source at column `src`, destination at `dst`. IPv4 has none to compare. */
+  #restMatches(at: number, src: number, dst: number): boolean {
+    const k = this.key;
+    if ((k.meta & META_V6) === 0) return true;
+    const r = this.records;
+    return (
+      r[at + src] === k.a1 && r[at + src + 1] === k.a2 && r[at + src + 2] === k.a3 && r[at + dst] === k.b1 && r[at + dst + 1] === k.b2 && r[at + dst + 2] === k.b3
+    );
+  }
+
+  /**
+   * Prefetch pass over a received batch: hashes every plain Ethernet TCP/UDP frame and reads its bucket and record, so
+   * that the cache misses of a batch overlap instead of queueing behind each other. A frame it does not understand costs
+   * nothing but the missed prefetch. Does nothing while the table is small.
+   * @param zones zone of each switch port; a tagged frame uses its outer VLAN id when the port has none (0)
+   * @returns a meaningless number; reading it keeps the loads alive
+   */
+  touch(batch: FrameBatch, zones: Int32Array): number {
+    if (this.active < TOUCH_FROM) return 0;
+    const n = Math.min(batch.rxCount, TOUCH_MAX);
+    let sum = 0;
+    for (let row = 0; row < n; row++) this.#touched[row] = this.#heads[rawFrameHash(batch, row, zones, this.#seed) & this.#mask];
+    for (let row = 0; row < n; row++) {
+      const id = this.#touched[row];
+      if (id >= 0) sum ^= this.records[id * R.R_STRIDE + R.R_META] ^ this.records[id * R.R_STRIDE + R.R_NEXT];
+    }
+    return sum;
+  }
+  readonly #touched = new Int32Array(TOUCH_MAX);
+
+  // ---- life of a record ------------------------------------------------------------------------------------------
+
+  /**
+   * Make a flow for `this.key` (filled by find, possibly swapped). The caller made sure that no such flow exists.
+   * @param view the first packet: time and switch port
+   * @param state FlowState to begin with
+   * @returns flow id, or -1 when the table is full and nothing could be evicted (counted)
+   */
+  insert(view: PacketView, state: number): number {
+    const port = portRow(view.ingress);
+    if (this.byPort[port] >= this.#portLimit && !this.#evictFrom(port)) {
+      this.refused++;
+      return -1;
+    }
+    if (this.#free < 0 && !this.#evictFrom(this.#noisiestPort())) {
+      this.refused++;
+      return -1;
+    }
+    const id = this.#free;
+    const at = id * R.R_STRIDE;
+    const r = this.records;
+    this.#free = r[at + R.R_NEXT];
+    const k = this.key;
+    const hash = k.hash(this.#seed);
+    const bucket = hash & this.#mask;
+    r[at + R.R_A0] = k.a0;
+    r[at + R.R_B0] = k.b0;
+    r[at + R.R_PORTS] = k.forward;
+    r[at + R.R_META] = k.meta;
+    r[at + R.R_STATE] = state;
+    r[at + R.R_LAST] = view.tsSec;
+    r.fill(0, at + R.R_END_A, at + R.R_A1);
+    r[at + R.R_A1] = k.a1;
+    r[at + R.R_A2] = k.a2;
+    r[at + R.R_A3] = k.a3;
+    r[at + R.R_B1] = k.b1;
+    r[at + R.R_B2] = k.b2;
+    r[at + R.R_B3] = k.b3;
+    r[at + R.R_NEXT] = this.#heads[bucket];
+    this.#heads[bucket] = id;
+    r[at + R.R_HASH] = hash;
+    r[at + R.R_FIRST_SEC] = view.tsSec;
+    r[at + R.R_FIRST_USEC] = view.tsUsec;
+    r[at + R.R_BYTES_HIGH] = 0;
+    r[at + R.R_SWITCH_PORTS] = port | ((view.egress >= 0 ? view.egress : PORT_UNKNOWN) << 16);
+    r[at + R.R_RULE] = -1;
+    r[at + R.R_GENERATION] = 0;
+    r[at + R.R_MARKS] = 0;
+    this.inserted++;
+    r[at + R.R_SERIAL] = this.inserted | 0;
+    this.active++;
+    this.byPort[port]++;
+    if (isHalfOpen(state)) this.halfOpenByPort[port]++;
+    this.#wheel.arm(id, view.tsSec + this.timeouts[state], view.tsSec);
+    return id;
+  }
+
+  /** End a flow: onEnd, onFree, then the record is free. */
+  remove(id: number, cause: EndCause): void {
+    const at = id * R.R_STRIDE;
+    const r = this.records;
+    if (r[at + R.R_META] === 0) return;
+    this.onEnd(id, cause);
+    this.onFree(id);
+    this.#wheel.cancel(id);
+    const bucket = r[at + R.R_HASH] & this.#mask;
+    const next = r[at + R.R_NEXT];
+    if (this.#heads[bucket] === id) {
+      this.#heads[bucket] = next;
+    } else {
+      let before = this.#heads[bucket];
+      while (r[before * R.R_STRIDE + R.R_NEXT] !== id) before = r[before * R.R_STRIDE + R.R_NEXT];
+      r[before * R.R_STRIDE + R.R_NEXT] = next;
+    }
+    const port = r[at + R.R_SWITCH_PORTS] & 0xffff;
+    this.byPort[port]--;
+    if (isHalfOpen(r[at + R.R_STATE] & R.S_STATE)) this.halfOpenByPort[port]--;
+    r[at + R.R_META] = 0;
+    r[at + R.R_NEXT] = this.#free;
+    this.#free = id;
+    this.active--;
+    this.ended++;
+    if (cause === EndCause.EVICTED) this.evicted++;
+  }
+
+  /** End every flow (stop of the appliance, end of a pcap), in order of their records. */
+  removeAll(cause: EndCause): void {
+    for (let id = 0; id < this.capacity && this.active > 0; id++) this.remove(id, cause);
+  }
+
+  /**
+   * End flows that were idle too long.
+   * @param budget flows to look at, at most; the rest waits for the next call
+   * @returns flows looked at
+   */
+  expire(nowSec: number, budget: number): number {
+    return this.#wheel.advance(nowSec, budget);
+  }
+
+  #due(id: number, now: number): number {
+    const at = id * R.R_STRIDE;
+    const deadline = this.records[at + R.R_LAST] + this.timeouts[this.records[at + R.R_STATE] & R.S_STATE];
+    if (deadline > now) return deadline;
+    this.remove(id, EndCause.TIMEOUT);
+    return -1;
+  }
+
+  // ---- eviction --------------------------------------------------------------------------------------------------
+
+  #noisiestPort(): number {
+    let port = 0;
+    for (let p = 1; p < MAX_PORTS; p++) if (this.byPort[p] > this.byPort[port]) port = p;
+    return port;
+  }
+
+  /** Evict the longest idle unanswered or closed flow of a port among the next EVICT_SCAN records. */
+  #evictFrom(port: number): boolean {
+    const r = this.records;
+    let victim = -1;
+    const scan = Math.min(EVICT_SCAN, this.capacity);
+    for (let i = 0; i < scan; i++) {
+      const id = this.#hand;
+      this.#hand = id + 1 < this.capacity ? id + 1 : 0;
+      const at = id * R.R_STRIDE;
+      if (r[at + R.R_META] === 0 || (r[at + R.R_SWITCH_PORTS] & 0xffff) !== port || !isExpendable(r[at + R.R_STATE] & R.S_STATE)) continue;
+      if (victim < 0 || r[at + R.R_LAST] < r[victim * R.R_STRIDE + R.R_LAST]) victim = id;
+    }
+    if (victim < 0) return false;
+    this.remove(victim, EndCause.EVICTED);
+    return true;
+  }
+
+  // ---- reading and marking a record ------------------------------------------------------------------------------
+
+  state(id: number): number {
+    return this.records[id * R.R_STRIDE + R.R_STATE] & R.S_STATE;
+  }
+
+  /** Change state; a shorter timeout takes effect at once. */
+  setState(id: number, state: number, nowSec: number): void {
+    const at = id * R.R_STRIDE;
+    const word = this.records[at + R.R_STATE];
+    const old = word & R.S_STATE;
+    if (old === state) return;
+    this.records[at + R.R_STATE] = (word & ~R.S_STATE) | state;
+    const change = (isHalfOpen(state) ? 1 : 0) - (isHalfOpen(old) ? 1 : 0);
+    if (change !== 0) this.halfOpenByPort[this.records[at + R.R_SWITCH_PORTS] & 0xffff] += change;
+    if (this.timeouts[state] < this.timeouts[old]) this.#wheel.arm(id, nowSec + this.timeouts[state], nowSec);
+  }
+
+  /** Count a packet of direction `dir` and refresh the flow. */
+  account(id: number, dir: number, view: PacketView): void {
+    const r = this.records;
+    const at = id * R.R_STRIDE;
+    r[at + R.R_LAST] = view.tsSec;
+    const segments = view.gsoSize > 0 && view.payloadLen > view.gsoSize ? Math.ceil(view.payloadLen / view.gsoSize) : 1;
+    const packets = at + R.R_PACKETS_A + dir;
+    if (dir === 1 && r[packets] === 0) this.#learnPort(at, view.ingress);
+    r[packets] += segments;
+    const low = (r[at + R.R_BYTES_A + dir] + view.wireLen) | 0;
+    if (low >>> 0 < view.wireLen) this.#carry(at, dir);
+    r[at + R.R_BYTES_A + dir] = low;
+  }
+
+  #learnPort(at: number, ingress: number): void {
+    this.records[at + R.R_SWITCH_PORTS] = (this.records[at + R.R_SWITCH_PORTS] & 0xffff) | (portRow(ingress) << 16);
+  }
+
+  #carry(at: number, dir: number): void {
+    const high = this.records[at + R.R_BYTES_HIGH];
+    this.records[at + R.R_BYTES_HIGH] = dir === 0 ? (high & ~0xffff) | ((high + 1) & 0xffff) : (high + 0x1_0000) | 0;
+  }
+
+  packets(id: number, dir: number): number {
+    return this.records[id * R.R_STRIDE + R.R_PACKETS_A + dir] >>> 0;
+  }
+
+  /** Bytes on the wire in a direction (48 bits). */
+  bytes(id: number, dir: number): number {
+    const at = id * R.R_STRIDE;
+    const high = (this.records[at + R.R_BYTES_HIGH] >>> (dir * 16)) & 0xffff;
+    return high * 2 ** 32 + (this.records[at + R.R_BYTES_A + dir] >>> 0);
+  }
+
+  /** Union of the TCP flags seen in a direction. */
+  tcpFlags(id: number, dir: number): number {
+    return (this.records[id * R.R_STRIDE + R.R_STATE] >>> (R.S_FLAGS_A + dir * 8)) & 0xff;
+  }
+
+  /** One word of the record (columns of flow-record.ts), for reports. */
+  word(id: number, column: number): number {
+    return this.records[id * R.R_STRIDE + column];
+  }
+
+  proto(id: number): number {
+    return this.records[id * R.R_STRIDE + R.R_META] & 0xff;
+  }
+
+  /** 4 or 6; 0 for a free record. */
+  ipVersion(id: number): number {
+    const code = (this.records[id * R.R_STRIDE + R.R_META] >>> 8) & 3;
+    return code === 0 ? 0 : code === 1 ? 4 : 6;
+  }
+
+  /** Switch port of the VM at end 0 (originator) or 1; PORT_UNKNOWN when no packet came from there yet. */
+  switchPort(id: number, end: number): number {
+    return (this.records[id * R.R_STRIDE + R.R_SWITCH_PORTS] >>> (end * 16)) & 0xffff;
+  }
+
+  /** Identifier for EVE flow_id: unique within the process, positive, below 2^53. */
+  eveId(id: number): number {
+    const at = id * R.R_STRIDE;
+    return ((this.records[at + R.R_HASH] >>> 12) & 0xf_ffff) * 2 ** 32 + (this.records[at + R.R_SERIAL] >>> 0);
+  }
+
+  /** Set bits of R_STATE that packets check: S_DROPPED, S_BYPASS. */
+  setFlags(id: number, bits: number): void {
+    this.records[id * R.R_STRIDE + R.R_STATE] |= bits;
+  }
+
+  hasFlags(id: number, bits: number): boolean {
+    return (this.records[id * R.R_STRIDE + R.R_STATE] & bits) !== 0;
+  }
+
+  /** Set M_* bits. */
+  mark(id: number, bits: number): void {
+    this.records[id * R.R_STRIDE + R.R_MARKS] |= bits;
+  }
+
+  /** Remember which firewall rule admitted the flow, under which policy generation. */
+  setRule(id: number, rule: number, generation: number): void {
+    this.records[id * R.R_STRIDE + R.R_RULE] = rule;
+    this.records[id * R.R_STRIDE + R.R_GENERATION] = generation;
+  }
+
+  /** Visit every flow (console, tests). `visit` may remove the flow it is given. */
+  forEach(visit: (id: number) => void): void {
+    for (let id = 0; id < this.capacity; id++) if (this.records[id * R.R_STRIDE + R.R_META] !== 0) visit(id);
+  }
+
+  /** Load of the table, for metrics. Walks all buckets: not for the packet path. */
+  statistics(): { active: number; capacity: number; buckets: number; usedBuckets: number; longestChain: number; bytesPerFlow: number } {
+    let usedBuckets = 0;
+    let longestChain = 0;
+    for (const head of this.#heads) {
+      if (head < 0) continue;
+      usedBuckets++;
+      let length = 0;
+      for (let id = head; id >= 0; id = this.records[id * R.R_STRIDE + R.R_NEXT]) length++;
+      if (length > longestChain) longestChain = length;
+    }
+    const bytes = this.records.byteLength + this.#heads.byteLength + 2 * 4 * (this.capacity + WHEEL_SECONDS);
+    return { active: this.active, capacity: this.capacity, buckets: this.#heads.length, usedBuckets, longestChain, bytesPerFlow: bytes / this.capacity };
+  }
+}
+
+/** 2^24 records are 2 GiB. */
+const MAX_CAPACITY = 2 ** 24;
+const META_V6 = 2 << 8;
+const TOUCH_MAX = 256;
+
+function ignoreEnd(_flowId: number, _cause: EndCause): void {}
+function ignoreFree(_flowId: number): void {}
+
+function portRow(port: number): number {
+  return port >= 0 && port < MAX_PORTS ? port : MAX_PORTS - 1;
+}
