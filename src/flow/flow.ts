@@ -10,7 +10,7 @@ export const TO_SERVER = 0;
 export const TO_CLIENT = 1;
 
 /** Why the rest of a flow is not inspected; '' = it is. Feeds the blindness meter and the flow's receipt. */
-export type Uninspected = '' | 'bypass' | 'depth' | 'encrypted' | 'midstream' | 'memcap' | 'gap' | 'unknown-protocol';
+export type Uninspected = '' | 'bypass' | 'depth' | 'encrypted' | 'midstream' | 'memcap' | 'gap' | 'unknown-protocol' | 'parser-error';
 
 export class Flow implements FlowFacts {
   /** Row in the flow table. */

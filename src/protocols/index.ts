@@ -4,5 +4,8 @@
  * one registry; protocols are recognised by content, not by port. Knows no rules.
  * May import: util, packet, pipeline, flow.
  */
-export { ByteSlice, Transaction, type BufferSpec } from './transaction.js';
-export { PROBE_MORE, PROBE_NO, PROBE_YES, type AppParser, type AppProtocol } from './parser.js';
+export { AppFile, ByteSlice, Transaction, fileOf, type BufferSpec, type FileContent } from './transaction.js';
+export { PROBE_MORE, PROBE_NO, PROBE_YES, type AppParser, type AppProtocol, type Upgrade } from './parser.js';
+export { ProtocolRegistry, type ProtocolOptions } from './registry.js';
+export { AppLayer, transactionsOf, type AppLayerStats } from './app-layer.js';
+export { HttpTransaction, normaliseUri, DEFAULT_URI_OPTIONS, type Http1Options } from './http1/index.js';

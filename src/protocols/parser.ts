@@ -7,8 +7,16 @@ export const PROBE_NO = -1;
 export const PROBE_MORE = 0;
 export const PROBE_YES = 1;
 
+/**
+ * What follows in both directions after this parser: nothing special, any protocol (CONNECT, HTTP upgrade), TLS (STARTTLS).
+ * Whatever is announced, the protocol is detected by content again.
+ */
+export type Upgrade = '' | 'any' | 'tls';
+
 /** Parser state of one flow, created by `AppProtocol.create` once the protocol is known. */
 export interface AppParser {
+  /** Set by the parser once the other protocol begins with the next byte of each direction; bytes offered then stay unconsumed. */
+  readonly upgrade?: Upgrade;
   /**
    * Take contiguous bytes buf[off, end) of one direction; stream offset of `off` is `position` (0 for each datagram).
    * Transactions are appended to and updated in `flow.transactions`.
@@ -29,6 +37,10 @@ export interface AppProtocol {
   readonly transports: readonly ('tcp' | 'udp')[];
   /** Ports that are probed first and, for protocols without a strong signature, the only ones (detection-ports). */
   readonly ports: readonly number[];
+  /** Direction whose bytes come first in this protocol; data the other way round is an anomaly. Absent = either. */
+  readonly firstDir?: 0 | 1;
+  /** Only looked for on `ports`: the content alone says too little. */
+  readonly portsOnly?: boolean;
   /**
    * Recognise the protocol by content in the first bytes of a direction (to server = from the side that opened the flow).
    * Must be cheap and say NO as early as possible. PROBE_*.

@@ -26,6 +26,39 @@ export class ByteSlice {
 
 const EMPTY = new Uint8Array(0);
 
+/** Content of a file as it grows: what detection may look at. */
+export interface FileContent {
+  /** Kept bytes: from the start of the file, at most the inspection limit. */
+  readonly buf: Uint8Array;
+  readonly len: number;
+  /** Bytes of the file seen, including those that were not kept. */
+  readonly total: number;
+  readonly complete: boolean;
+  slice(out: ByteSlice): boolean;
+}
+
+/** A file that a transaction carries (HTTP body, upload, mail attachment). */
+export class AppFile {
+  readonly toServer: boolean;
+  /** Name as sent, empty when there is none. */
+  readonly name: Uint8Array;
+  readonly content: FileContent;
+
+  constructor(toServer: boolean, name: Uint8Array, content: FileContent) {
+    this.toServer = toServer;
+    this.name = name;
+    this.content = content;
+  }
+}
+
+/** The `index`-th file of a transaction in direction `dir`, or null. */
+export function fileOf(tx: Transaction, dir: number, index: number): AppFile | null {
+  const files = tx.files;
+  if (files === null) return null;
+  for (const file of files) if (file.toServer === (dir === 0) && index-- === 0) return file;
+  return null;
+}
+
 export abstract class Transaction {
   /** Running number within the flow, from 0. */
   id = 0;
@@ -43,6 +76,14 @@ export abstract class Transaction {
   dirtyToClient = true;
   /** Owned by ips: which rules already matched or can no longer match. */
   detect: object | null = null;
+
+  /** Files carried in either direction, oldest first; null when there are none. */
+  files: AppFile[] | null = null;
+
+  /** The transaction left the flow: give pooled memory back. Buffers must not be asked for afterwards. */
+  release(): void {
+    this.detect = null;
+  }
 
   /** The record for the log, or null when there is nothing to log. */
   abstract record(): TransactionRecord | null;

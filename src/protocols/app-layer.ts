@@ -1,0 +1,382 @@
+/**
+ * Between reassembly and detection: finds out which protocol a flow speaks, feeds its parser, keeps the list of live
+ * transactions short, and hands finished ones to the log.
+ *
+ * Calls per packet: data/datagram/gap/end as flow delivers, then detection reads `transactionsOf(flow)` and
+ * `packetEvents`, then `settle`. `release` when the flow record is given back.
+ */
+import { TO_CLIENT, TO_SERVER, type Flow, type StreamHalf } from '../flow/index.js';
+import type { PacketView } from '../packet/packet-view.js';
+import type { EventOutput } from '../pipeline/index.js';
+import { PROBE_MORE, PROBE_YES, type AppParser } from './parser.js';
+import { ProtocolRegistry } from './registry.js';
+import type { Transaction } from './transaction.js';
+
+/** Bytes of a direction after which an undecided probe counts as "no". */
+const PROBE_LIMIT = 2048;
+/** Bytes kept of a direction nobody recognises, in case the other direction is recognised (Suricata: 100 kB). */
+const UNDECIDED_LIMIT = 102400;
+/** Datagrams of a flow that are probed. */
+const DATAGRAM_PROBES = 8;
+/** Live transactions of a flow; the oldest is given up for a new one (libhtp's max_tx). */
+const TRANSACTION_LIMIT = 512;
+const STATE_POOL = 1024;
+
+const UNKNOWN = 0;
+const FAILED = -1;
+
+/** Detection and parser state of one flow; sits in flow.parser. */
+class AppState {
+  parser: AppParser | null = null;
+  /** Per direction: 0 still probing, -1 not recognised, otherwise the protocol id. */
+  readonly found = new Int16Array(2);
+  /** Direction of the first bytes, -1 = none yet. */
+  firstDir = -1;
+  /** The parser has been given bytes. */
+  fed = false;
+  onlyOne = false;
+  /** Stream offsets at which detection started (not 0 after an upgrade). */
+  readonly start = new Float64Array(2);
+  probes = 0;
+
+  reset(): void {
+    this.parser = null;
+    this.found.fill(UNKNOWN);
+    this.firstDir = -1;
+    this.fed = false;
+    this.onlyOne = false;
+    this.start.fill(0);
+    this.probes = 0;
+  }
+}
+
+/** The live transactions of a flow, oldest first. */
+export function transactionsOf(flow: Flow): readonly Transaction[] {
+  return flow.transactions as Transaction[];
+}
+
+/** Counters, read by metrics. */
+export interface AppLayerStats {
+  /** Flows whose protocol was recognised / could not be. */
+  recognised: number;
+  unrecognised: number;
+  /** Parsers that gave up on a flow. */
+  parserErrors: number;
+  /** Transactions opened, logged, and given up because a flow had too many. */
+  transactions: number;
+  logged: number;
+  evicted: number;
+}
+
+export class AppLayer {
+  readonly registry: ProtocolRegistry;
+  readonly stats: AppLayerStats = { recognised: 0, unrecognised: 0, parserErrors: 0, transactions: 0, logged: 0, evicted: 0 };
+  /** Events of the packet at hand that belong to no transaction (`app-layer-event:applayer_...`); cleared by `settle`. */
+  readonly packetEvents: string[] = [];
+  readonly #output: EventOutput;
+  readonly #pool: AppState[] = [];
+
+  constructor(registry: ProtocolRegistry, output: EventOutput) {
+    this.registry = registry;
+    this.#output = output;
+  }
+
+  /** New contiguous bytes of a TCP direction. Advances half.parsed over what is not needed any more. */
+  data(view: PacketView, flow: Flow, dir: number): void {
+    const half = flow.half(dir);
+    if (half.parseDone) {
+      half.parsed = half.end;
+      return;
+    }
+    const state = this.#state(flow);
+    if (state.firstDir < 0) state.firstDir = dir;
+    this.#advance(view, flow, state, dir);
+  }
+
+  /** A UDP datagram with payload. */
+  datagram(view: PacketView, flow: Flow): void {
+    if (flow.app < 0 || view.payloadLen === 0) return;
+    const state = this.#state(flow);
+    const dir = view.flowDir;
+    const off = view.payloadOff;
+    const end = off + view.payloadLen;
+    if (flow.app === UNKNOWN) {
+      const id = this.#probe(view, this.registry.udp, dir, view.buf, off, end, true);
+      if (id <= 0) {
+        if (++state.probes >= DATAGRAM_PROBES || this.registry.udp.length === 0) this.#unrecognised(flow);
+        return;
+      }
+      this.#recognise(flow, state, id);
+    }
+    const parser = state.parser;
+    if (parser === null) return;
+    const before = flow.transactions.length;
+    if (parser.data(flow, dir, view.buf, off, end, 0) < 0) this.#parserFailed(view, flow, state);
+    this.#bound(flow, before);
+  }
+
+  /** `length` bytes are missing at stream offset `position` and will not come. Continue with `data` behind them. */
+  gap(flow: Flow, dir: number, position: number, length: number): void {
+    const half = flow.half(dir);
+    if (half.parseDone) return;
+    const state = this.#state(flow);
+    const parser = state.parser;
+    if (parser === null) {
+      // the beginning of this direction is lost: it cannot be recognised any more
+      state.found[dir] = FAILED;
+      half.parsed = Math.max(half.parsed, position + length);
+      if (state.found[1 - dir] === FAILED) this.#unrecognised(flow);
+      return;
+    }
+    if (parser.gap(flow, dir, position, length)) half.parsed = position + length;
+    else {
+      flow.uninspected = 'gap';
+      this.#stop(flow, state);
+    }
+  }
+
+  /** The direction was closed (FIN in order, RST, or the flow timed out). */
+  end(view: PacketView | null, flow: Flow, dir: number): void {
+    const state = flow.parser as AppState | null;
+    const half = flow.half(dir);
+    if (state === null || state.parser === null) return;
+    if (!half.parseDone) state.parser.close(flow, dir);
+    half.parsed = half.end;
+    half.parseDone = true;
+    this.#finish(flow, dir);
+    if (view === null) this.#log(null, flow);
+  }
+
+  /** Detection has looked at the packet: log what is finished and forget it. */
+  settle(view: PacketView | null, flow: Flow): void {
+    if (this.packetEvents.length > 0) this.packetEvents.length = 0;
+    if (flow.transactions.length > 0) this.#log(view, flow);
+  }
+
+  /** The flow record is given back: log what was never finished, free everything. */
+  release(flow: Flow): void {
+    const list = flow.transactions as Transaction[];
+    for (const tx of list) {
+      this.#logOne(null, flow, tx);
+      tx.release();
+    }
+    list.length = 0;
+    const state = flow.parser as AppState | null;
+    flow.parser = null;
+    if (state === null) return;
+    state.reset();
+    if (this.#pool.length < STATE_POOL) this.#pool.push(state);
+  }
+
+  #state(flow: Flow): AppState {
+    const state = flow.parser as AppState | null;
+    if (state !== null) return state;
+    const fresh = this.#pool.pop() ?? new AppState();
+    flow.parser = fresh;
+    return fresh;
+  }
+
+  #advance(view: PacketView, flow: Flow, state: AppState, dir: number): void {
+    if (state.found[dir] === UNKNOWN) this.#detect(view, flow, state, dir);
+    if (state.parser === null) {
+      this.#checkUndecided(view, flow, state, dir);
+      return;
+    }
+    // the direction that spoke first is read first, as the peers did
+    const first = state.fed ? dir : state.firstDir;
+    this.#feed(view, flow, state, first);
+    if (state.parser !== null) this.#feed(view, flow, state, 1 - first);
+    // an answer can release bytes the other direction held back (CONNECT)
+    const other = flow.half(1 - dir);
+    if (state.parser !== null && !other.parseDone && other.parsed < other.end) this.#feed(view, flow, state, 1 - dir);
+    const upgrade = state.parser?.upgrade;
+    if (upgrade !== undefined && upgrade !== '') this.#upgrade(view, flow, state, dir);
+  }
+
+  /** Bytes of a direction nobody recognised are kept for a while: the other direction may tell. */
+  #checkUndecided(view: PacketView, flow: Flow, state: AppState, dir: number): void {
+    const half = flow.half(dir);
+    if (flow.app !== UNKNOWN || state.found[dir] !== FAILED || half.end - half.parsed <= UNDECIDED_LIMIT) return;
+    if (flow.half(1 - dir).end === 0) this.#raise(view, flow, 'applayer_proto_detection_skipped');
+    this.#unrecognised(flow);
+  }
+
+  #feed(view: PacketView, flow: Flow, state: AppState, dir: number): void {
+    const half = flow.half(dir);
+    const parser = state.parser!;
+    if (half.parseDone || half.parsed >= half.end || state.found[dir] === UNKNOWN) return;
+    if (state.found[dir] === FAILED && !state.onlyOne) {
+      state.onlyOne = true;
+      this.#raise(view, flow, 'applayer_detect_protocol_only_one_direction');
+    }
+    state.fed = true;
+    const before = flow.transactions.length;
+    const from = Math.max(half.parsed, half.base);
+    const n = parser.data(flow, dir, half.buf, from - half.base, half.len, from);
+    if (n < 0) this.#parserFailed(view, flow, state);
+    else half.parsed = from + n;
+    this.#bound(flow, before);
+  }
+
+  /** Decide the protocol of one direction, as far as its bytes allow. */
+  #detect(view: PacketView, flow: Flow, state: AppState, dir: number): void {
+    const half = flow.half(dir);
+    const from = Math.max(state.start[dir]!, half.base) - half.base;
+    const len = half.len - from;
+    if (len <= 0) return;
+    const id = this.#probe(view, this.registry.tcp, dir, half.buf, from, half.len, len >= PROBE_LIMIT);
+    const other = state.found[1 - dir]!;
+    if (id === PROBE_MORE) return;
+    state.found[dir] = id;
+    if (id > 0) {
+      if (other > 0 && other !== id) {
+        this.#raise(view, flow, 'applayer_mismatch_protocol_both_directions');
+        return; // what the other direction started goes on
+      }
+      if (other > 0) return;
+      const firstDir = this.registry.get(id).firstDir;
+      this.#recognise(flow, state, id);
+      if (firstDir !== undefined && firstDir !== state.firstDir && !state.fed) {
+        this.#raise(view, flow, 'applayer_wrong_direction_first_data');
+        flow.uninspected = 'unknown-protocol';
+        this.#stop(flow, state);
+      }
+      return;
+    }
+    if (other === FAILED) this.#unrecognised(flow);
+  }
+
+  /**
+   * Ask the protocols, those of the server port first. @param last no more bytes will be waited for
+   * @returns protocol id, PROBE_MORE, or PROBE_NO
+   */
+  #probe(view: PacketView, ids: readonly number[], dir: number, buf: Uint8Array, off: number, end: number, last: boolean): number {
+    const toServer = view.flowDir === TO_SERVER;
+    const server = toServer ? view.dstPort : view.srcPort;
+    const client = toServer ? view.srcPort : view.dstPort;
+    let more = false;
+    for (let pass = 0; pass < 2; pass++) {
+      for (let k = 0; k < ids.length; k++) {
+        const id = ids[k]!;
+        const protocol = this.registry.get(id);
+        const onPort = protocol.ports.includes(server) || (protocol.portsOnly === true && protocol.ports.includes(client));
+        if (onPort !== (pass === 0) || (pass === 1 && protocol.portsOnly === true)) continue;
+        const answer = protocol.probe(buf, off, end, dir);
+        if (answer === PROBE_YES) return id;
+        if (answer === PROBE_MORE) more = true;
+      }
+    }
+    return more && !last ? PROBE_MORE : FAILED;
+  }
+
+  #recognise(flow: Flow, state: AppState, id: number): void {
+    const protocol = this.registry.get(id);
+    flow.app = id;
+    flow.appProto = protocol.eveName ?? protocol.name;
+    state.parser = protocol.create(flow);
+    this.stats.recognised++;
+  }
+
+  #unrecognised(flow: Flow): void {
+    flow.app = -1;
+    flow.appProto = 'failed';
+    flow.uninspected = 'unknown-protocol';
+    this.stats.unrecognised++;
+    giveUp(flow.toServer);
+    giveUp(flow.toClient);
+  }
+
+  #parserFailed(view: PacketView, flow: Flow, state: AppState): void {
+    this.stats.parserErrors++;
+    flow.uninspected = 'parser-error';
+    this.#raise(view, flow, 'applayer_parser_error');
+    this.#stop(flow, state);
+  }
+
+  /** No more parsing on this flow; what was found so far stays. */
+  #stop(flow: Flow, state: AppState): void {
+    state.parser = null;
+    giveUp(flow.toServer);
+    giveUp(flow.toClient);
+    this.#finish(flow, TO_SERVER);
+    this.#finish(flow, TO_CLIENT);
+  }
+
+  /** The next bytes of both directions are another protocol: detect from here. */
+  #upgrade(view: PacketView, flow: Flow, state: AppState, dir: number): void {
+    const client = flow.toServer;
+    const server = flow.toClient;
+    state.reset();
+    state.start[0] = client.parsed;
+    state.start[1] = server.parsed;
+    flow.app = UNKNOWN;
+    const pending = client.parsed < client.end ? TO_SERVER : server.parsed < server.end ? TO_CLIENT : -1;
+    if (pending < 0) return;
+    state.firstDir = pending;
+    this.#advance(view, flow, state, pending);
+    if (flow.app >= 0 && pending !== dir && flow.half(dir).parsed < flow.half(dir).end) this.#advance(view, flow, state, dir);
+  }
+
+  #raise(view: PacketView, flow: Flow, name: string): void {
+    this.packetEvents.push(name);
+    this.#output.anomaly(view, flow, 'applayer', name);
+  }
+
+  /** Everything open in this direction is as complete as it gets. */
+  #finish(flow: Flow, dir: number): void {
+    const protocol = flow.app > 0 ? this.registry.get(flow.app) : null;
+    const list = flow.transactions as Transaction[];
+    for (let i = 0; i < list.length; i++) {
+      const tx = list[i]!;
+      if (dir === TO_SERVER && !tx.doneToServer) {
+        tx.doneToServer = tx.dirtyToServer = true;
+        if (protocol !== null) tx.progressToServer = protocol.completeToServer;
+      } else if (dir === TO_CLIENT && !tx.doneToClient) {
+        tx.doneToClient = tx.dirtyToClient = true;
+        if (protocol !== null) tx.progressToClient = protocol.completeToClient;
+      }
+    }
+  }
+
+  #bound(flow: Flow, before: number): void {
+    const list = flow.transactions as Transaction[];
+    if (list.length > before) this.stats.transactions += list.length - before;
+    if (list.length <= TRANSACTION_LIMIT) return;
+    const excess = list.length - TRANSACTION_LIMIT;
+    for (let i = 0; i < excess; i++) {
+      const tx = list[i]!;
+      this.stats.evicted++;
+      this.#logOne(null, flow, tx);
+      tx.doneToServer = tx.doneToClient = true;
+    }
+    list.splice(0, excess);
+  }
+
+  #log(view: PacketView | null, flow: Flow): void {
+    const list = flow.transactions as Transaction[];
+    let kept = 0;
+    for (let i = 0; i < list.length; i++) {
+      const tx = list[i]!;
+      if (tx.doneToServer && tx.doneToClient) {
+        this.#logOne(view, flow, tx);
+        tx.release();
+      } else list[kept++] = tx;
+    }
+    list.length = kept;
+  }
+
+  #logOne(view: PacketView | null, flow: Flow, tx: Transaction): void {
+    if (tx.logged) return;
+    tx.logged = true;
+    if (view !== null && tx.events !== null) for (const name of tx.events) this.#output.anomaly(view, flow, 'applayer', name);
+    const record = tx.record();
+    if (record === null) return;
+    this.stats.logged++;
+    this.#output.transaction(view, flow, record);
+  }
+}
+
+function giveUp(half: StreamHalf): void {
+  half.parsed = half.end;
+  half.parseDone = true;
+}

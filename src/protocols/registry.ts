@@ -1,0 +1,46 @@
+/** The one table of application protocols. Adding a protocol is adding a row here and its file or folder. */
+import { http1Protocol, type Http1Options } from './http1/index.js';
+import type { AppProtocol } from './parser.js';
+
+export interface ProtocolOptions {
+  readonly http1?: Partial<Http1Options>;
+  /** Ports a protocol is looked for on, by protocol name, in place of its own (detection-ports). */
+  readonly ports?: Readonly<Record<string, readonly number[]>>;
+  /** Protocols that are not looked for. */
+  readonly disabled?: readonly string[];
+}
+
+/** Protocol ids are positions in the table plus one; 0 means unknown. Ids hold for one process run only. */
+export class ProtocolRegistry {
+  readonly protocols: readonly AppProtocol[];
+  readonly #byName = new Map<string, number>();
+  readonly tcp: readonly number[];
+  readonly udp: readonly number[];
+
+  constructor(options: ProtocolOptions = {}) {
+    const rows: AppProtocol[] = [http1Protocol(options.http1)];
+    this.protocols = rows
+      .filter((row) => !options.disabled?.includes(row.name))
+      .map((row) => {
+        const ports = options.ports?.[row.name];
+        return ports === undefined ? row : { ...row, ports };
+      });
+    this.protocols.forEach((row, index) => this.#byName.set(row.name, index + 1));
+    this.tcp = this.#ids('tcp');
+    this.udp = this.#ids('udp');
+  }
+
+  #ids(transport: 'tcp' | 'udp'): number[] {
+    return this.protocols.flatMap((row, index) => (row.transports.includes(transport) ? [index + 1] : []));
+  }
+
+  /** @param id 1..n */
+  get(id: number): AppProtocol {
+    return this.protocols[id - 1]!;
+  }
+
+  /** Id of a protocol as rule headers name it, 0 when there is none. */
+  idOf(name: string): number {
+    return this.#byName.get(name) ?? 0;
+  }
+}
