@@ -17,11 +17,12 @@ namespace drawbridge {
 namespace {
 
 constexpr uint32_t kWakeToken = UINT32_MAX;
+constexpr uint32_t kTagLength = 4;
 
 // Bytes left free in front of every frame: the vnet header is read (and a VLAN tag put back) right before it, so one
 // contiguous read leaves the frame itself aligned.
 constexpr uint32_t kHeadroom = kFrameAlign;
-static_assert(kHeadroom >= kMaxVnetHeader + 4, "vnet header and one tag");
+static_assert(kHeadroom >= kMaxVnetHeader + kTagLength, "vnet header and one tag");
 
 // Descriptors are process-wide, so a stale number may by now be somebody's file: only numbers of open loops are
 // written to. This is the one piece of state shared by threads, hence the lock.
@@ -211,23 +212,24 @@ void IoLoop::ReadTap(Port* port, uint32_t limit) {
 
 namespace {
 
-// Puts the tag the kernel moved into metadata back in front of the type field: the addresses move into the headroom.
-// Returns the bytes the frame grew by.
-uint32_t RestoreTag(msghdr* message, uint8_t* frame, uint32_t len) {
+// What the kernel says about an AF_PACKET frame beside its bytes; false when it said nothing.
+bool FindAuxData(msghdr* message, tpacket_auxdata* aux) {
   for (cmsghdr* c = CMSG_FIRSTHDR(message); c != nullptr; c = CMSG_NXTHDR(message, c)) {
     if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA) continue;
-    tpacket_auxdata aux;
-    memcpy(&aux, CMSG_DATA(c), sizeof aux);
-    if ((aux.tp_status & TP_STATUS_VLAN_VALID) == 0 || len < 12) return 0;
-    const uint16_t type = (aux.tp_status & TP_STATUS_VLAN_TPID_VALID) != 0 ? aux.tp_vlan_tpid : ETH_P_8021Q;
-    memmove(frame - 4, frame, 12);
-    frame[8] = static_cast<uint8_t>(type >> 8);
-    frame[9] = static_cast<uint8_t>(type);
-    frame[10] = static_cast<uint8_t>(aux.tp_vlan_tci >> 8);
-    frame[11] = static_cast<uint8_t>(aux.tp_vlan_tci);
-    return 4;
+    memcpy(aux, CMSG_DATA(c), sizeof *aux);
+    return true;
   }
-  return 0;
+  return false;
+}
+
+// Puts the tag the kernel moved into metadata back in front of the type field: the addresses move into the headroom.
+void RestoreTag(const tpacket_auxdata& aux, uint8_t* frame) {
+  const uint16_t type = (aux.tp_status & TP_STATUS_VLAN_TPID_VALID) != 0 ? aux.tp_vlan_tpid : ETH_P_8021Q;
+  memmove(frame - kTagLength, frame, 12);
+  frame[8] = static_cast<uint8_t>(type >> 8);
+  frame[9] = static_cast<uint8_t>(type);
+  frame[10] = static_cast<uint8_t>(aux.tp_vlan_tci >> 8);
+  frame[11] = static_cast<uint8_t>(aux.tp_vlan_tci);
 }
 
 }  // namespace
@@ -266,14 +268,19 @@ void IoLoop::ReadPacket(Port* port, uint32_t limit) {
       if (hdr != 0) memcpy(&vnet, arena_ + off - hdr, sizeof vnet);
       uint32_t wire = received - hdr;
       uint32_t len = std::min(wire, kMaxFrame);
-      const uint32_t grown = RestoreTag(&recv_messages_[i].msg_hdr, arena_ + off, len);
-      if (grown != 0) {
-        if ((vnet.flags & kVnetNeedsCsum) != 0) vnet.csum_start = static_cast<uint16_t>(vnet.csum_start + grown);
-        vnet.hdr_len = static_cast<uint16_t>(vnet.hdr_len + grown);
+      tpacket_auxdata aux;
+      if (len >= 14 && FindAuxData(&recv_messages_[i].msg_hdr, &aux)) {
+        if ((aux.tp_status & TP_STATUS_VLAN_VALID) != 0) {
+          RestoreTag(aux, arena_ + off);
+          off -= kTagLength;
+          len += kTagLength;
+          wire += kTagLength;
+          if ((vnet.flags & kVnetNeedsCsum) != 0) vnet.csum_start = static_cast<uint16_t>(vnet.csum_start + kTagLength);
+          if (hdr != 0) vnet.hdr_len = static_cast<uint16_t>(vnet.hdr_len + kTagLength);
+        }
+        // A neighbour on this host leaves checksums to the hardware whether we asked for vnet headers or not.
+        if (hdr == 0 && (aux.tp_status & TP_STATUS_CSUMNOTREADY) != 0) LocateChecksum(arena_ + off, len, &vnet);
       }
-      off -= grown;
-      len += grown;
-      wire += grown;
       FillRow(*port, off, len, wire, vnet);
       used_ = off + len;
       got++;

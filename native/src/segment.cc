@@ -45,42 +45,54 @@ struct Headers {
   bool ipv6, udp;
 };
 
+struct IpWalk {
+  uint32_t l4;  // offset of the transport header
+  uint8_t proto;
+  bool ipv6, fragment;
+};
+
+// Steps over the IP header at `l3` (and IPv6 extension headers) within b[0, have).
+bool WalkIp(const uint8_t* b, uint32_t have, uint32_t l3, IpWalk* w) {
+  if (have < l3 + 20) return false;
+  const uint16_t type = Get16(b + l3 - 2);
+  w->ipv6 = type == kTypeIpv6;
+  w->fragment = false;
+  if (type == kTypeIpv4) {
+    const uint32_t ihl = (b[l3] & 15) * 4u;
+    w->l4 = l3 + ihl;
+    w->proto = b[l3 + 9];
+    w->fragment = (Get16(b + l3 + 6) & 0x3fff) != 0;
+    return b[l3] >> 4 == 4 && ihl >= 20;
+  }
+  if (type != kTypeIpv6 || have < l3 + 40 || b[l3] >> 4 != 6) return false;
+  w->l4 = l3 + 40;
+  w->proto = b[l3 + 6];
+  while (w->proto == 0 || w->proto == 43 || w->proto == 60) {  // hop-by-hop, routing, destination options (RFC 8200)
+    if (have < w->l4 + 8) return false;
+    w->proto = b[w->l4];
+    w->l4 += (b[w->l4 + 1] + 1u) * 8;
+  }
+  return true;
+}
+
 int ParseHeaders(const FrameParts& f, Headers* h) {
   h->have = f.size() < kMaxSegmentHeader ? f.size() : kMaxSegmentHeader;
   f.CopyOut(h->have, h->bytes);
   const uint8_t* b = h->bytes;
-  h->l3 = f.LinkHeaderLength();
-  if (h->have < h->l3 + 20) return EINVAL;
-  const uint16_t type = Get16(b + h->l3 - 2);
   const uint8_t kind = f.vnet.gso_type & ~kGsoEcn;
+  h->l3 = f.LinkHeaderLength();
   h->udp = kind == kGsoUdpL4;
-  uint8_t proto;
-  if (type == kTypeIpv4 && kind != kGsoTcpV6) {
-    const uint32_t ihl = (b[h->l3] & 15) * 4u;
-    // A fragment has no business being a super-frame.
-    if (b[h->l3] >> 4 != 4 || ihl < 20 || (Get16(b + h->l3 + 6) & 0x3fff) != 0) return EINVAL;
-    h->ipv6 = false;
-    h->l4 = h->l3 + ihl;
-    proto = b[h->l3 + 9];
-  } else if (type == kTypeIpv6 && kind != kGsoTcpV4) {
-    if (h->have < h->l3 + 40 || b[h->l3] >> 4 != 6) return EINVAL;
-    h->ipv6 = true;
-    h->l4 = h->l3 + 40;
-    proto = b[h->l3 + 6];
-    while (proto == 0 || proto == 43 || proto == 60) {  // hop-by-hop, routing, destination options (RFC 8200 section 4)
-      if (h->have < h->l4 + 8) return EINVAL;
-      proto = b[h->l4];
-      h->l4 += (b[h->l4 + 1] + 1u) * 8;
-    }
-  } else {
-    return EINVAL;
-  }
-  if (proto != (h->udp ? kProtoUdp : kProtoTcp) || h->have < h->l4 + (h->udp ? 8u : 20u)) return EINVAL;
+  IpWalk ip;
+  // A fragment has no business being a super-frame.
+  if (!WalkIp(b, h->have, h->l3, &ip) || ip.fragment || kind == (ip.ipv6 ? kGsoTcpV4 : kGsoTcpV6)) return EINVAL;
+  h->ipv6 = ip.ipv6;
+  h->l4 = ip.l4;
+  if (ip.proto != (h->udp ? kProtoUdp : kProtoTcp) || h->have < h->l4 + (h->udp ? 8u : 20u)) return EINVAL;
   const uint32_t l4_len = h->udp ? 8 : (b[h->l4 + 12] >> 4) * 4u;
   h->length = h->l4 + l4_len;
-  if (l4_len < 8 || (!h->udp && l4_len < 20) || h->length > h->have) return EINVAL;
-  const uint32_t check_offset = h->udp ? 6 : 16;
+  if ((!h->udp && l4_len < 20) || h->length > h->have) return EINVAL;
   const bool partial = (f.vnet.flags & kVnetNeedsCsum) != 0;
+  const uint32_t check_offset = h->udp ? 6 : 16;
   return partial && (f.vnet.csum_start != h->l4 || f.vnet.csum_offset != check_offset) ? EINVAL : 0;
 }
 
@@ -193,6 +205,18 @@ uint32_t FrameParts::LinkHeaderLength() const {
   uint32_t length = kEthernet;
   while (length < kEthernet + 2 * kTag && n >= length + kTag && IsTag(Get16(b + length - 2))) length += kTag;
   return length;
+}
+
+bool LocateChecksum(const uint8_t* data, uint32_t len, VnetHeader* vnet) {
+  FrameParts f;
+  f.body = data;
+  f.body_len = len;
+  IpWalk ip;
+  if (!WalkIp(data, len, f.LinkHeaderLength(), &ip) || (ip.proto != kProtoTcp && ip.proto != kProtoUdp)) return false;
+  vnet->flags = kVnetNeedsCsum;
+  vnet->csum_start = static_cast<uint16_t>(ip.l4);
+  vnet->csum_offset = ip.proto == kProtoUdp ? 6 : 16;
+  return true;
 }
 
 int ApplyTag(const uint8_t* data, uint32_t len, const VnetHeader& vnet, int32_t tag, FrameParts* out) {

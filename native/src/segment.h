@@ -60,6 +60,9 @@ class WireSink {
 // sink's error.
 int EmitWire(const FrameParts& frame, uint32_t mtu, WireSink* sink);
 
+// For a frame known to carry a partial checksum but no vnet header: finds the field from the headers (TCP and UDP).
+bool LocateChecksum(const uint8_t* data, uint32_t len, VnetHeader* vnet);
+
 // Size check for a port that takes the frame whole: 0, EMSGSIZE or EINVAL.
 int CheckWhole(const FrameParts& frame, uint32_t mtu);
 
