@@ -65,6 +65,8 @@ int DropOnThisThread(uint64_t mask) {
   if (int err = GetPermitted(&had)) return err;
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  // A change of uid leaves what is permitted but takes it out of effect.
+  if (int err = SetCapabilities(had)) return err;
   if ((had >> CAP_SETPCAP & 1) != 0) {
     for (int cap = 0; cap <= kLastCap; cap++) {
       if ((mask >> cap & 1) == 0 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1 &&
@@ -200,7 +202,7 @@ napi_value DropPrivilegesCall(napi_env env, napi_callback_info info) {
     prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
     if (err != 0) return ThrowErrno(env, "setresuid", err);
   }
-  if (int err = DropOnThisThread(mask)) return ThrowErrno(env, "capset", err);
+  if (int err = DropOnThisThread(mask)) return ThrowErrno(env, "capset or prctl", err);
   const int left = DropOnOtherThreads(mask);
   if (left < 0) return ThrowErrno(env, "sigaction", errno);
   return MakeInt(env, left);

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { adviseHugePages, checksum } from '@drawbridge/native';
 
 /** RFC 1071 section 4.1, word by word. */

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import * as native from '@drawbridge/native';
 import { HsDatabase, HS_FLAG_CASELESS, HS_FLAG_DOTALL, HS_FLAG_SINGLEMATCH, hsVersion } from '@drawbridge/native';
 

@@ -40,7 +40,7 @@ export function buildFrame(f: FrameFields, partial: boolean): BuiltFrame {
   const proto = f.udp ? 17 : 6;
   const l4Length = (f.udp ? 8 : 20 + f.tcpOptions.length) + f.payload.length;
   const addresses = f.ipv6
-    ? Uint8Array.from([0xfd, ...new Array<number>(14).fill(0), 1, 0xfd, ...new Array<number>(14).fill(7), 2])
+    ? Uint8Array.from([0xfd, 0, ...new Uint8Array(13), 1, 0xfd, 0, ...new Uint8Array(13).fill(7), 2])
     : Uint8Array.of(10, 1, 2, 3, 10, 4, 5, 6);
   let ip: Uint8Array;
   if (f.ipv6) {
