@@ -53,6 +53,8 @@ const rows = [
   ['firewall_out_of_allowed', 'firewall', 'No Allow rule matched in a direction that has Allow rules (Out Of Allowed Policy).'],
   ['firewall_reject', 'firewall', 'An emergency rule rejected the packet.'],
   ['firewall_recon', 'firewall', 'The source is blocked for reconnaissance (port scan).'],
+  ['firewall_same_address', 'firewall', 'Source and destination address are the same (land attack).'],
+  ['firewall_congestion_flags', 'firewall', 'TCP packet with CWR or ECE set, which the stateful configuration denies.'],
   // stream
   ['stream_overlap', 'stream', 'Retransmission with different bytes than those already inspected.'],
   ['stream_memcap', 'stream', 'Reassembly memory is used up.'],
