@@ -1,5 +1,5 @@
 {
-  "variables": { "asan%": 0 },
+  "variables": { "sanitize%": "false" },
   "targets": [
     {
       "target_name": "drawbridge",
@@ -25,7 +25,7 @@
       "cflags_cc": ["-std=c++17", "-fno-exceptions", "-fno-rtti"],
       "libraries": ["-lhs", "-lpcre2-8"],
       "conditions": [
-        ["asan==1", {
+        ["sanitize=='true'", {
           "cflags!": ["-O3"],
           "cflags": ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
           "ldflags": ["-fsanitize=address,undefined"]

@@ -69,13 +69,15 @@ function build() {
   const args = [gyp, 'rebuild', '--directory', folder, '--loglevel', 'warn', '--jobs', 'max'];
   const headers = nodedir();
   if (headers !== undefined) args.push('--nodedir', headers);
-  // node-gyp hands what follows `--` to gyp, where -D sets a variable of binding.gyp.
-  if (asan) args.push('--', '-Dasan=1');
+  // An option node-gyp does not know becomes a variable of binding.gyp.
+  if (asan) args.push('--sanitize=true');
   rmSync(stampFile, { force: true });
   const made = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 64 << 20 });
   if (made.status !== 0) fail(`node-gyp failed\n${made.stdout}${made.stderr}`);
   const warnings = made.stderr.split('\n').filter((line) => line.includes('warning:'));
   if (warnings.length > 0) console.error(warnings.join('\n'));
+  // A sanitizer build that is none would pass every test.
+  if (asan && !readFileSync(output).includes('__asan_init')) fail('the sanitizer build is not instrumented');
   writeFileSync(stampFile, fingerprint());
 }
 

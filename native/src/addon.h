@@ -5,7 +5,6 @@
 #include <node_api.h>
 
 struct hs_scratch;
-struct hs_database;
 struct pcre2_real_match_data_8;
 struct pcre2_real_jit_stack_8;
 

@@ -2,7 +2,6 @@
 // leaves a JavaScript exception pending and returns false, so that callers read `if (!args.Int(...)) return nullptr`.
 #pragma once
 
-#define NAPI_EXPERIMENTAL_NO_WARNING
 #include <node_api.h>
 
 #include <cstddef>

@@ -63,16 +63,11 @@ int OnMatch(unsigned slot, unsigned long long, unsigned long long, unsigned, voi
 // Grows the thread's scratch so that it fits `db`.
 bool PrepareScratch(napi_env env, hs_database_t* db) {
   Instance* instance = GetInstance(env);
-  hs_scratch_t* scratch = reinterpret_cast<hs_scratch_t*>(instance->hs_scratch_space);
-  const hs_error_t rc = hs_alloc_scratch(db, &scratch);
-  if (rc != HS_SUCCESS) {
-    // The library frees the old scratch before it allocates a larger one: keep what it left, not a stale pointer.
-    instance->hs_scratch_space = reinterpret_cast<hs_scratch*>(scratch);
-    ThrowError(env, "cannot allocate Vectorscan scratch (error %d)", rc);
-    return false;
-  }
-  instance->hs_scratch_space = reinterpret_cast<hs_scratch*>(scratch);
-  return true;
+  // In place: on failure the library may have freed the old one, and says so in the pointer.
+  const hs_error_t rc = hs_alloc_scratch(db, &instance->hs_scratch_space);
+  if (rc == HS_SUCCESS) return true;
+  ThrowError(env, "cannot allocate Vectorscan scratch (error %d)", rc);
+  return false;
 }
 
 void FinalizeDatabase(napi_env env, void* data, void*) {
@@ -255,7 +250,7 @@ napi_value Scan(napi_env env, napi_callback_info info) {
   const char* data = window.size == 0 ? &kNothing : reinterpret_cast<const char*>(window.data);
   Collector collector = {d, out.data, out.size, 0, false};
   const hs_error_t rc = hs_scan(d->db, data, static_cast<unsigned>(window.size), 0,
-                                reinterpret_cast<hs_scratch_t*>(GetInstance(env)->hs_scratch_space), OnMatch, &collector);
+                                GetInstance(env)->hs_scratch_space, OnMatch, &collector);
   if (rc != HS_SUCCESS && rc != HS_SCAN_TERMINATED) return ThrowError(env, "Vectorscan scan failed (error %d)", rc);
   return MakeInt(env, collector.overflow ? -1 : static_cast<int64_t>(collector.count));
 }
@@ -292,7 +287,7 @@ bool DefineVectorscan(napi_env env, napi_value exports, Instance* instance) {
 }
 
 void ReleaseVectorscan(Instance* instance) {
-  if (instance->hs_scratch_space != nullptr) hs_free_scratch(reinterpret_cast<hs_scratch_t*>(instance->hs_scratch_space));
+  if (instance->hs_scratch_space != nullptr) hs_free_scratch(instance->hs_scratch_space);
   instance->hs_scratch_space = nullptr;
 }
 

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
+import * as fc from 'fast-check';
 import test, { type ExecutionContext } from 'ava';
 import { IoLoop, PORT_PACKET, PORT_TAP, wakeFd } from '@drawbridge/native';
 import {
@@ -160,6 +161,31 @@ test('rows that make no sense get an errno and leave the others alone', (t) => {
   t.deepEqual(drain(fd), Buffer.concat([frame, frame, frame]));
   t.throws(() => f.loop.flush(f.batch.tx.length / T_STRIDE + 1), { instanceOf: RangeError });
   t.throws(() => f.loop.flush(-1), { instanceOf: RangeError });
+});
+
+test('any numbers in the tables: flush reports, and reads nothing outside the arena', (t) => {
+  const f = new Fixture(t, 2);
+  const fds = [f.fifo(0, 0), f.fifo(1, 10), f.fifo(2, 12)];
+  const value = fc.oneof(fc.integer(), fc.integer({ min: -4, max: 200 }), fc.nat(70_000));
+  const row = fc.array(value, { minLength: D_STRIDE, maxLength: D_STRIDE });
+  const send = fc.tuple(fc.integer({ min: -1, max: 8 }), fc.integer({ min: -1, max: 3 }), fc.oneof(fc.integer({ min: -2, max: 5000 }), fc.integer()));
+  const built = buildFrame(tcp, true);
+  const plausible = fc.array(fc.record({ column: fc.nat(D_STRIDE - 1), value }), { maxLength: 3 });
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 4 }), plausible, fc.array(send, { maxLength: 8 }), (rows, changes, sends) => {
+      for (const [i, columns] of rows.entries()) f.batch.desc.set(columns, i * D_STRIDE);
+      f.put(4, built.bytes, {
+        [D_VNET_FLAGS]: 1, [D_GSO_TYPE]: GSO_TCPV4, [D_GSO_SIZE]: 1000, [D_CSUM_START]: built.l4, [D_CSUM_OFF]: 16,
+      });
+      for (const c of changes) f.batch.desc[4 * D_STRIDE + c.column] = c.value;
+      f.batch.txCount = 0;
+      for (const [desc, port, tag] of sends) f.batch.send(desc, port, tag);
+      const failed = f.loop.flush(sends.length);
+      t.is(failed, sends.filter((_, i) => f.status(i) !== 0).length);
+      for (const fd of fds) drain(fd);
+    }),
+    { numRuns: 1500 },
+  );
 });
 
 test('a full TAP queue is an errno of the row', (t) => {
