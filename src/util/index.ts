@@ -8,3 +8,4 @@ export { mix32, fmix32 } from './hash.js';
 export { SpscRing } from './spsc-ring.js';
 export { TimerWheel } from './timer-wheel.js';
 export { BytePool } from './byte-pool.js';
+export { TokenBuckets } from './token-bucket.js';

@@ -1,0 +1,527 @@
+/**
+ * The learning switch: takes the received rows of a batch, decides where each frame goes, has it inspected, and queues
+ * its copies. Order per frame: port state, port security, VLAN, reserved addresses, storm limit, learning, forwarding
+ * decision, inspection, transmit rows. The first stage that refuses a frame names its one DropReason.
+ *
+ * Accounting: received = forwarded + consumed + drops by reason, per ingress port, after every processBatch
+ * (Counters.unaccounted is 0). A copy that fails on output makes the frame a drop only when no other copy left.
+ */
+import {
+  D_LEN,
+  D_PORT,
+  D_STRIDE,
+  ETHERNET_HEADER_LEN,
+  ETHERTYPE_QINQ,
+  ETHERTYPE_VLAN,
+  LinkType,
+  PacketView,
+  TAG_KEEP,
+  T_DESC,
+  T_PORT,
+  T_STATUS,
+  T_STRIDE,
+  T_VLAN,
+  decodeBatchRow,
+  isMulticastMac,
+  parseMac,
+  type FrameBatch,
+} from '../packet/index.js';
+import {
+  Counters,
+  DropReason,
+  G_BATCHES,
+  G_INJECTED,
+  G_MACS,
+  G_MAC_EVICTIONS,
+  P_RX_BYTES,
+  P_RX_FRAMES,
+  P_RX_SEGMENTS,
+  P_TX_BYTES,
+  P_TX_FRAMES,
+  Verdict,
+  isDrop,
+} from '../pipeline/index.js';
+import { TokenBuckets, be16, putBe16 } from '../util/index.js';
+import { BatchAccounting } from './accounting.js';
+import { deferTransportChecksum } from './checksum-offload.js';
+import { EGRESS_MANY, type Inspector } from './inspector.js';
+import { MacTable, type MacTableOptions } from './mac-table.js';
+import { checkIngress, isBridgeProtocol, isReservedMac } from './port-security.js';
+import {
+  BUCKETS,
+  BUCKET_RX_BROADCAST,
+  BUCKET_RX_MULTICAST,
+  BUCKET_TX_BROADCAST,
+  BUCKET_TX_MULTICAST,
+  STATE_QUARANTINE,
+  STATE_UP,
+  SwitchPort,
+  stateNumber,
+  type PortState,
+  type SwitchPortConfig,
+} from './switch-port.js';
+import { MODE_TUNNEL } from './vlan.js';
+
+/** Sends the transmit rows of the batch. PortSet implements it. */
+export interface FrameOutput {
+  /** Write T_STATUS of rows 0..count-1. @returns rows that failed */
+  flush(count: number): number;
+}
+
+/** Sees what the switch did with each frame, after the fact. PcapMirror implements it. */
+export interface FrameObserver {
+  /** Row `row` of the batch is settled: OUTCOME_* with its reason (0 when forwarded whole or consumed). */
+  ingress(batch: FrameBatch, row: number, port: number, vlan: number, outcome: number, reason: number): void;
+  /** A transmit row was flushed; `status` 0 or a positive errno. */
+  egress(batch: FrameBatch, row: number, port: number, vlan: number, tag: number, status: number): void;
+}
+
+export interface SwitchOptions {
+  readonly macTable?: MacTableOptions;
+  /** Forward reserved bridge addresses like any multicast (a transparent wire). Default false, as IEEE 802.1Q asks. */
+  readonly forwardReserved?: boolean;
+  /**
+   * Told of each frame the switch itself refuses, before the counters: `view.reason` says why. Drops by the inspector are
+   * the inspector's to report.
+   */
+  readonly onRefused?: (view: PacketView) => void;
+}
+
+const QUARANTINE = DropReason.switch_quarantine;
+const NO_PORT = DropReason.switch_no_port;
+const TOO_SHORT = DropReason.port_frame_too_short;
+const MALFORMED = DropReason.decode_malformed;
+const VLAN_INGRESS = DropReason.switch_vlan;
+const VLAN_EGRESS = DropReason.switch_vlan_egress;
+const RESERVED = DropReason.switch_reserved;
+const ISOLATED = DropReason.switch_isolated;
+const HAIRPIN = DropReason.switch_hairpin;
+const PROMISCUOUS = DropReason.port_promiscuous;
+const MAC_CHANGE = DropReason.port_mac_change;
+const BPDU = DropReason.port_bpdu;
+const BROADCAST_RATE = DropReason.port_broadcast_rate;
+const MULTICAST_RATE = DropReason.port_multicast_rate;
+const ENGINE_ERROR = DropReason.engine_error;
+const OUTPUT_ERROR = DropReason.output_error;
+const OUTPUT_TOO_BIG = DropReason.output_too_big;
+const OUTPUT_OVERFLOW = DropReason.output_overflow;
+
+const EMSGSIZE = 90;
+/** Results of the stages beside a DropReason. */
+const QUEUED = 0;
+const CONSUMED = -1;
+/** Trunks with more VLANs than this learn their MACs instead of holding one static entry per VLAN. */
+const STATIC_VLANS_MAX = 64;
+
+export class Switch {
+  readonly macs: MacTable;
+  readonly accounting: BatchAccounting;
+  /** Mirrors and the like. Add and remove between batches. */
+  readonly observers: FrameObserver[] = [];
+  private readonly batch: FrameBatch;
+  private readonly counters: Counters;
+  private readonly inspector: Inspector;
+  private readonly output: FrameOutput;
+  private readonly forwardReserved: boolean;
+  private readonly onRefused: ((view: PacketView) => void) | undefined;
+  private readonly view = new PacketView();
+  private readonly limits: TokenBuckets;
+  /** Destinations of the frame being flooded. */
+  private readonly targets: Int32Array;
+  private table: (SwitchPort | undefined)[] = [];
+  /** Ports that take part in switching. */
+  private active: SwitchPort[] = [];
+  private listeners: SwitchPort[] = [];
+  private nowSec = 0;
+  private nowUsec = 0;
+  private expiredSec = -1;
+  /** Tag of the frame at hand: VLAN it is switched in, whether its outer tag is the switch's, priority bits. */
+  private vlan = 0;
+  private tagged = false;
+  private pcp = 0;
+
+  /**
+   * @param ports by port index; undefined = index not in use
+   * @param counters with at least as many rows as there will ever be ports; bounds the port indexes
+   * @throws SyntaxError, RangeError for contradictory port settings
+   */
+  constructor(
+    ports: readonly (SwitchPortConfig | undefined)[],
+    batch: FrameBatch,
+    counters: Counters,
+    inspector: Inspector,
+    output: FrameOutput,
+    options: SwitchOptions = {},
+  ) {
+    this.batch = batch;
+    this.counters = counters;
+    this.inspector = inspector;
+    this.output = output;
+    this.forwardReserved = options.forwardReserved ?? false;
+    this.onRefused = options.onRefused;
+    this.macs = new MacTable(counters.ports, options.macTable);
+    this.accounting = new BatchAccounting(batch.rows);
+    this.limits = new TokenBuckets(counters.ports * BUCKETS);
+    this.targets = new Int32Array(counters.ports);
+    this.configure(ports);
+  }
+
+  // ---- control plane (between batches) ---------------------------------------------------------------------------
+
+  /**
+   * Put a new set of ports in force. What was learned on ports that keep their name and VLANs stays learned.
+   * @throws as the constructor; the old set stays in force then
+   */
+  configure(configs: readonly (SwitchPortConfig | undefined)[]): void {
+    if (configs.length > this.counters.ports) throw new RangeError(`${configs.length} ports, but counters for ${this.counters.ports}`);
+    const table = configs.map((config, index) => (config === undefined ? undefined : new SwitchPort(index, config)));
+    const byName = new Map<string, SwitchPort>();
+    for (const port of table) {
+      if (port === undefined) continue;
+      if (byName.has(port.name)) throw new SyntaxError(`port ${port.name} is configured twice`);
+      byName.set(port.name, port);
+    }
+    for (const port of table) {
+      if (port?.forwardTo === undefined) continue;
+      const far = byName.get(port.forwardTo);
+      if (far === undefined || far === port) throw new SyntaxError(`port ${port.name}: forwardTo names ${far === port ? 'the port itself' : `no port: ${port.forwardTo}`}`);
+      port.wire = far.index;
+    }
+    for (const [index, old] of this.table.entries()) {
+      const port = table[index];
+      if (old !== undefined && (port === undefined || port.name !== old.name || port.vlan.list().join() !== old.vlan.list().join())) this.macs.flushPort(index);
+    }
+    this.table = table;
+    this.macs.clearStatic();
+    for (const port of table) if (port !== undefined) this.install(port);
+    this.refreshActive();
+  }
+
+  private install(port: SwitchPort): void {
+    const at = port.index * BUCKETS;
+    this.limit(at + BUCKET_RX_BROADCAST, port.rx.broadcast);
+    this.limit(at + BUCKET_RX_MULTICAST, port.rx.multicast);
+    this.limit(at + BUCKET_TX_BROADCAST, port.tx.broadcast);
+    this.limit(at + BUCKET_TX_MULTICAST, port.tx.multicast);
+    if (port.passive || port.wire >= 0) return;
+    const vlans = port.vlan.list();
+    if (vlans.length > STATIC_VLANS_MAX) return;
+    port.forEachMac((hi, lo) => {
+      for (const vlan of vlans) this.macs.addStatic(vlan, hi, lo, port.index);
+    });
+  }
+
+  /** A bucket holds one second's worth: batches of up to a second do not count as storms. */
+  private limit(bucket: number, perSecond: number | undefined): void {
+    this.limits.configure(bucket, perSecond ?? 0, Math.max(1, perSecond ?? 1));
+  }
+
+  private refreshActive(): void {
+    this.active = [];
+    this.listeners = [];
+    for (const port of this.table) {
+      if (port === undefined) continue;
+      port.switched = port.state === STATE_UP && !port.passive && port.wire < 0;
+      if (!port.switched) continue;
+      this.active.push(port);
+      if (port.promiscuous) this.listeners.push(port);
+    }
+  }
+
+  /** Take a port down, quarantine it, or bring it back. Entries learned on a port that is not up are forgotten. */
+  setPortState(index: number, state: PortState): void {
+    const port = this.portAt(index);
+    port.state = stateNumber(state);
+    if (port.state !== STATE_UP) this.macs.flushPort(index);
+    this.refreshActive();
+  }
+
+  /** Address the guest's adapter carries now, as the hypervisor tells (QEMU query-rx-filter `main-mac`). @throws SyntaxError */
+  setEffectiveMac(index: number, mac: string): void {
+    const { hi, lo } = parseMac(mac);
+    this.portAt(index).setEffectiveMac(hi, lo);
+  }
+
+  /** The port is being denied traffic because its guest changed its MAC. */
+  isMacChanged(index: number): boolean {
+    const port = this.portAt(index);
+    return port.macChangeReject && port.macChanged;
+  }
+
+  private portAt(index: number): SwitchPort {
+    const port = this.table[index];
+    if (port === undefined) throw new RangeError(`no port ${index}`);
+    return port;
+  }
+
+  // ---- packet path -------------------------------------------------------------------------------------------------
+
+  /**
+   * Switch the received rows of the batch and flush everything that is to leave.
+   * @param nowSec seconds of any clock that moves on (ageing); whole numbers
+   * @param nowUsec microseconds within the second (storm limits)
+   */
+  processBatch(nowSec: number, nowUsec = 0): void {
+    const { batch, counters, accounting } = this;
+    const rows = batch.rxCount;
+    this.nowSec = nowSec;
+    this.nowUsec = nowUsec;
+    if (nowSec !== this.expiredSec) {
+      this.expiredSec = nowSec;
+      this.macs.expire(nowSec);
+    }
+    accounting.begin(rows);
+    for (let row = 0; row < rows; row++) {
+      const result = this.receive(row);
+      if (result > 0) accounting.drop(row, result);
+      else if (result === CONSUMED) accounting.consume(row);
+    }
+    this.flush();
+    for (let row = 0; row < rows; row++) this.settle(row);
+    counters.add(G_BATCHES, 1);
+    counters.set(G_MACS, this.macs.count);
+    counters.set(G_MAC_EVICTIONS, this.macs.evicted);
+  }
+
+  private settle(row: number): void {
+    const port = this.batch.desc[row * D_STRIDE + D_PORT]!;
+    const accounting = this.accounting;
+    accounting.settle(row, port, this.counters);
+    for (let i = 0; i < this.observers.length; i++) {
+      this.observers[i]!.ingress(this.batch, row, port, accounting.vlan[row]!, accounting.outcome[row]!, accounting.reason[row]!);
+    }
+  }
+
+  /** @returns QUEUED, CONSUMED or the DropReason of row `row` */
+  private receive(row: number): number {
+    const { batch, counters, view } = this;
+    const d = row * D_STRIDE;
+    const index = batch.desc[d + D_PORT]!;
+    decodeBatchRow(view, batch, row);
+    counters.addPort(index, P_RX_FRAMES, 1);
+    counters.addPort(index, P_RX_BYTES, batch.desc[d + D_LEN]!);
+    counters.addPort(index, P_RX_SEGMENTS, segments(view));
+    const port = this.table[index];
+    this.vlan = 0;
+    const refused = port === undefined ? QUARANTINE : this.refuse(port);
+    if (refused !== 0) {
+      view.verdict = Verdict.DROP;
+      view.reason = refused;
+      if (this.onRefused !== undefined) this.onRefused(view);
+      return refused;
+    }
+    if (port!.passive) return this.consume();
+    if (port!.wire >= 0) return this.sendByWire(row, port!.wire);
+    this.accounting.vlan[row] = this.vlan;
+    return isMulticastMac(view.dstMacHi) ? this.flood(row, port!, true) : this.sendUnicast(row, port!);
+  }
+
+  /** Everything that is decided before the destination is looked up. @returns DropReason, 0 = goes on */
+  private refuse(port: SwitchPort): number {
+    const view = this.view;
+    if (port.state !== STATE_UP) return QUARANTINE;
+    if (port.passive) return 0;
+    const ethernet = view.linkType === LinkType.ETHERNET;
+    if (ethernet) {
+      if (view.end - view.off < ETHERNET_HEADER_LEN) return TOO_SHORT;
+      const reason = checkIngress(port, view);
+      if (reason !== 0) return reason;
+    }
+    if (port.wire >= 0) return 0;
+    // Without MAC addresses there is nothing to switch by: such captures need a passive port or a virtual wire.
+    if (!ethernet) return NO_PORT;
+    const reason = this.classify(port);
+    if (reason !== 0) return reason;
+    if (!this.forwardReserved && isReservedMac(view.dstMacHi, view.dstMacLo) && !port.allowsBpdu(view.dstMacHi, view.dstMacLo)) return RESERVED;
+    if (isMulticastMac(view.dstMacHi)) {
+      const limited = this.storm(port.index, BUCKET_RX_BROADCAST);
+      if (limited !== 0) return limited;
+    }
+    this.macs.learn(this.vlan, view.srcMacHi, view.srcMacLo, port.index, this.nowSec);
+    return 0;
+  }
+
+  /** VLAN of the frame. A priority tag becomes a tag of that VLAN in place, so that later stages see two cases, not three. */
+  private classify(port: SwitchPort): number {
+    const view = this.view;
+    const buf = view.buf;
+    const at = view.off + 12;
+    const type = be16(buf, at);
+    let tci = -1;
+    if (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ) {
+      if (view.end - at < 6) return MALFORMED;
+      tci = be16(buf, at + 2);
+    }
+    const vlan = port.vlan.classify(tci);
+    if (vlan < 0) return VLAN_INGRESS;
+    this.vlan = vlan;
+    this.tagged = tci >= 0 && port.vlan.mode !== MODE_TUNNEL;
+    this.pcp = this.tagged ? tci >>> 13 : 0;
+    if (this.tagged && (tci & 0xfff) === 0) {
+      putBe16(buf, at + 2, tci | vlan);
+      view.vlan0 = tci | vlan;
+    }
+    return 0;
+  }
+
+  /** Take from the broadcast or multicast bucket of a port (`first` = the broadcast one of the direction). */
+  private storm(port: number, first: number): number {
+    const view = this.view;
+    const broadcast = view.dstMacHi === 0xffff && view.dstMacLo === -1;
+    const bucket = port * BUCKETS + (broadcast ? first : first + 1);
+    if (this.limits.take(bucket, segments(view), this.nowSec, this.nowUsec)) return 0;
+    return broadcast ? BROADCAST_RATE : MULTICAST_RATE;
+  }
+
+  private consume(): number {
+    this.view.egress = EGRESS_MANY;
+    const reason = this.judge();
+    return reason === 0 ? CONSUMED : reason;
+  }
+
+  private sendByWire(row: number, out: number): number {
+    const far = this.table[out];
+    if (far === undefined || far.state !== STATE_UP) return this.refused(NO_PORT);
+    this.view.egress = out;
+    const reason = this.judge();
+    if (reason !== 0) return reason;
+    this.queue(row, out, TAG_KEEP);
+    return QUEUED;
+  }
+
+  private sendUnicast(row: number, port: SwitchPort): number {
+    const view = this.view;
+    const out = this.macs.lookup(this.vlan, view.dstMacHi, view.dstMacLo, this.nowSec);
+    if (out < 0) return this.flood(row, port, false);
+    if (out === port.index) return this.refused(HAIRPIN);
+    const far = this.table[out];
+    const refused = far === undefined ? NO_PORT : this.refusal(port, far);
+    if (refused !== 0) return this.refused(refused);
+    view.egress = out;
+    const reason = this.judge();
+    if (reason !== 0) return reason;
+    this.queue(row, out, far!.vlan.egressTag(this.vlan, this.tagged, this.pcp));
+    for (let i = 0; i < this.listeners.length; i++) this.copyTo(row, port, far!, this.listeners[i]!);
+    return QUEUED;
+  }
+
+  /** A promiscuous port overhears unicast of its VLANs: not traffic to it, so its policy has no say. */
+  private copyTo(row: number, port: SwitchPort, far: SwitchPort, listener: SwitchPort): void {
+    if (listener === port || listener === far || this.refusal(port, listener) !== 0) return;
+    this.queue(row, listener.index, listener.vlan.egressTag(this.vlan, this.tagged, this.pcp));
+  }
+
+  /** Broadcast, multicast (`group`) and unknown unicast: to every port of the VLAN that may have it. */
+  private flood(row: number, port: SwitchPort, group: boolean): number {
+    const { view, active, targets, accounting } = this;
+    let count = 0;
+    let refused = NO_PORT;
+    for (let i = 0; i < active.length; i++) {
+      const far = active[i]!;
+      if (far === port || !far.vlan.has(this.vlan)) continue;
+      const reason = this.refusal(port, far);
+      if (reason === 0) targets[count++] = far.index;
+      else if (refused === NO_PORT) refused = reason;
+    }
+    if (count === 0) return this.refused(refused);
+    // One candidate for a unicast frame is as good as a known destination: both ends are judged.
+    const known = count === 1 && !group;
+    view.egress = known ? targets[0]! : EGRESS_MANY;
+    const dropped = this.judge();
+    if (dropped !== 0) return dropped;
+    for (let i = 0; i < count; i++) {
+      const far = this.table[targets[i]!]!;
+      const reason = known ? 0 : this.admit(far, group);
+      if (reason === 0) this.queue(row, far.index, far.vlan.egressTag(this.vlan, this.tagged, this.pcp));
+      else accounting.copyRefused(row, reason);
+    }
+    return QUEUED;
+  }
+
+  /** The incoming side of one destination of a flooded frame. */
+  private admit(far: SwitchPort, group: boolean): number {
+    this.view.reason = 0;
+    if (isDrop(this.inspector.admit(this.view, far.index))) return this.reasonOfDrop();
+    return group && far.txLimited ? this.storm(far.index, BUCKET_TX_BROADCAST) : 0;
+  }
+
+  /** Why a frame from `port` may not be delivered to `far`, whatever inspection says; 0 = it may. */
+  private refusal(port: SwitchPort, far: SwitchPort): number {
+    const view = this.view;
+    if (!far.switched) return far.state === STATE_QUARANTINE ? QUARANTINE : NO_PORT;
+    if (!far.vlan.has(this.vlan)) return VLAN_EGRESS;
+    if (port.isolated && far.isolated) return ISOLATED;
+    if (far.macChangeReject && far.macChanged) return MAC_CHANGE;
+    if (isMulticastMac(view.dstMacHi)) {
+      if (far.bpduFilter && isBridgeProtocol(view.dstMacHi, view.dstMacLo) && !far.allowsBpdu(view.dstMacHi, view.dstMacLo)) return BPDU;
+    } else if (!far.listensTo(view.dstMacHi, view.dstMacLo)) {
+      return PROMISCUOUS;
+    }
+    return 0;
+  }
+
+  /** Have the frame inspected. @returns the reason of a drop, 0 when it goes on */
+  private judge(): number {
+    const view = this.view;
+    if (isDrop(this.inspector.inspect(view))) return this.reasonOfDrop();
+    if (view.modified) deferTransportChecksum(view, this.batch);
+    return 0;
+  }
+
+  /** A drop without a reason would break the accounting: it is the engine's fault and named so. */
+  private reasonOfDrop(): number {
+    return this.view.reason > 0 ? this.view.reason : ENGINE_ERROR;
+  }
+
+  private refused(reason: number): number {
+    const view = this.view;
+    view.verdict = Verdict.DROP;
+    view.reason = reason;
+    if (this.onRefused !== undefined) this.onRefused(view);
+    return reason;
+  }
+
+  // ---- output --------------------------------------------------------------------------------------------------------
+
+  /** Add a transmit row, flushing a full table first. */
+  private queue(row: number, port: number, tag: number): void {
+    if (this.batch.send(row, port, tag)) return;
+    this.flush();
+    if (!this.batch.send(row, port, tag)) this.accounting.copyRefused(row, OUTPUT_OVERFLOW);
+  }
+
+  /** Send what is queued and book the result of each row. */
+  private flush(): void {
+    const { batch, counters, accounting } = this;
+    const { tx, desc, txCount } = batch;
+    if (txCount === 0) return;
+    this.output.flush(txCount);
+    for (let i = 0; i < txCount; i++) {
+      const t = i * T_STRIDE;
+      const row = tx[t + T_DESC]!;
+      const port = tx[t + T_PORT]!;
+      const status = tx[t + T_STATUS]!;
+      const received = row < batch.rxCount;
+      if (status === 0) {
+        counters.addPort(port, P_TX_FRAMES, 1);
+        counters.addPort(port, P_TX_BYTES, desc[row * D_STRIDE + D_LEN]!);
+        if (received) accounting.copySent(row);
+        else counters.add(G_INJECTED, 1);
+      } else if (received) {
+        accounting.copyRefused(row, status === EMSGSIZE ? OUTPUT_TOO_BIG : OUTPUT_ERROR);
+      }
+      this.observeEgress(i, row, port, status);
+    }
+    batch.txCount = 0;
+  }
+
+  private observeEgress(i: number, row: number, port: number, status: number): void {
+    const vlan = row < this.batch.rxCount ? this.accounting.vlan[row]! : 0;
+    for (let o = 0; o < this.observers.length; o++) this.observers[o]!.egress(this.batch, row, port, vlan, this.batch.tx[i * T_STRIDE + T_VLAN]!, status);
+  }
+}
+
+/** Frames on the wire the frame at hand stands for. */
+function segments(view: PacketView): number {
+  return view.gsoSize > 0 && view.payloadLen > view.gsoSize ? Math.ceil(view.payloadLen / view.gsoSize) : 1;
+}
