@@ -73,7 +73,7 @@ export class BatchAccounting {
       counters.addPort(port, P_FORWARDED, 1);
       if (this.refused[row]! > 0) counters.addPort(port, P_COPY_DROPS, this.refused[row]!);
     } else {
-      this.drop(row, this.reason[row]! === 0 ? OUTPUT_OVERFLOW : this.reason[row]!);
+      this.drop(row, this.reason[row] === 0 ? OUTPUT_OVERFLOW : this.reason[row]!);
       counters.drop(port, this.reason[row]!);
     }
   }

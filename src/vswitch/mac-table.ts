@@ -186,7 +186,7 @@ export class MacTable {
     for (let b = 0; b < this.buckets.length; b++) {
       for (let e = this.buckets[b]!; e !== NONE; e = this.chain[e]!) {
         const hi = this.keyHi[e]!;
-        visit(hi >>> 16, hi & 0xffff, this.keyLo[e]!, this.port[e]!, this.seen[e]! === STATIC ? -1 : this.seen[e]!);
+        visit(hi >>> 16, hi & 0xffff, this.keyLo[e]!, this.port[e]!, this.seen[e] === STATIC ? -1 : this.seen[e]!);
       }
     }
   }

@@ -45,16 +45,27 @@ export abstract class CaptureSource {
    */
   fillBatch(batch: FrameBatch, port = 0): number {
     batch.reset();
+    return this.appendTo(batch, port, batch.batchSize);
+  }
+
+  /**
+   * Add up to `limit` frames behind the received ones that are in the batch already (several ports share one batch).
+   * Injected rows must not be there yet.
+   * @returns frames added; 0 = no room, end of the file or `error`
+   */
+  appendTo(batch: FrameBatch, port: number, limit: number): number {
     const desc = batch.desc;
     const room = batch.batchSize * MAX_FRAME;
     if (this.#arena === null || this.#arena.buffer !== batch.arena.buffer) {
       this.#arena = new DataView(batch.arena.buffer, batch.arena.byteOffset, batch.arena.byteLength);
     }
-    let used = 0;
-    let row = 0;
-    while (row < batch.batchSize && this.#advance()) {
+    const first = batch.rxCount;
+    const end = Math.min(first + limit, batch.rows);
+    let used = batch.arenaUsed;
+    let row = first;
+    while (row < end && this.#advance()) {
       if (used + this.capLen > room) {
-        if (row > 0) break;
+        if (used > 0) break;
         this.#pending = false;
         this.oversized++;
         this.frames++;
@@ -79,7 +90,12 @@ export abstract class CaptureSource {
     batch.rxCount = row;
     batch.descCount = row;
     batch.arenaUsed = used;
-    return row;
+    return row - first;
+  }
+
+  /** No frame is left to deliver. */
+  get ended(): boolean {
+    return this.#ended && !this.#pending;
   }
 
   close(): void {

@@ -1,0 +1,22 @@
+/**
+ * vswitch: the virtual switch, the only room that receives and sends frames.
+ * In: port definitions, frames of TAP, AF_PACKET, capture files and memory, an Inspector to ask about each frame.
+ * Out: frames on ports, the traffic and drop counters of pipeline (received = forwarded + consumed + drops by reason).
+ * Life of a batch: PortSet.poll -> Switch.processBatch (security, VLAN, learning, forwarding, inspection) -> PortSet.flush.
+ * May import: util, packet, pipeline. Imported by the appliance only.
+ */
+export { Switch, type FrameObserver, type FrameOutput, type SwitchOptions } from './switch.js';
+export { ALLOW_ALL, EGRESS_MANY, type Inspector } from './inspector.js';
+export type { AcceptReject, PortSecurityConfig, PortState, StormLimits, SwitchPortConfig } from './switch-port.js';
+export type { VlanConfig } from './vlan.js';
+export { MAC_AGE_DEFAULT, MAC_AGE_MAX, MAC_AGE_MIN, MAC_TABLE_SIZE_DEFAULT, MAC_TABLE_SIZE_MAX, MAC_TABLE_SIZE_MIN, MacTable, type MacTableOptions } from './mac-table.js';
+export { OUTCOME_CONSUMED, OUTCOME_DROPPED, OUTCOME_FORWARDED } from './accounting.js';
+export { PortSet } from './io.js';
+export { portSchema, type PortDefinition } from './port-schema.js';
+export { PORT_TYPES, createPort, type PortTypeName, type PortTypeOptions, type PortTypeRow } from './ports/registry.js';
+export type { JsPort, NativePort, Port, PortEnvironment } from './ports/port.js';
+export { MemoryPort, type MemoryFrame, type MemoryPortOptions } from './ports/memory.js';
+export { PcapPort, type PcapPortOptions } from './ports/pcap.js';
+export { TapPort, type TapPortOptions } from './ports/tap.js';
+export { AfPacketPort, type AfPacketPortOptions } from './ports/af-packet.js';
+export { WireEmitter, type WireSink } from './segment.js';

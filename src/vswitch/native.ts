@@ -1,0 +1,18 @@
+/** The native addon, loaded when the first port needs it: replays and tests of JavaScript ports do without. */
+import { createRequire } from 'node:module';
+
+export type Native = typeof import('@drawbridge/native');
+export type NativeLoop = InstanceType<Native['IoLoop']>;
+
+let loaded: Native | undefined;
+
+/** @throws Error that says how to build it when it is not there */
+export function loadNative(): Native {
+  if (loaded !== undefined) return loaded;
+  try {
+    loaded = createRequire(import.meta.url)('@drawbridge/native') as Native;
+  } catch (error) {
+    throw new Error(`the native addon is missing (build it with "npm run build"): ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+  return loaded;
+}

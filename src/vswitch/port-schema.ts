@@ -1,0 +1,105 @@
+/**
+ * JSON Schema (2020-12) of one entry of `ports` in the configuration: the settings every port has, and per type those of
+ * ports/registry.ts. The descriptions are the reference documentation.
+ */
+import { PORT_TYPES, type PortTypeOptions, type PortTypeRow } from './ports/registry.js';
+import type { SwitchPortConfig } from './switch-port.js';
+import { VLAN_DEFAULT, VLAN_MAX, VLAN_MIN } from './vlan.js';
+
+/** One entry of `ports`. */
+export type PortDefinition = SwitchPortConfig & PortTypeOptions;
+
+const mac = { type: 'string', pattern: '^[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}$' } as const;
+const vlanId = { type: 'integer', minimum: VLAN_MIN, maximum: VLAN_MAX } as const;
+const acceptReject = { enum: ['accept', 'reject'], default: 'reject' } as const;
+const storm = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    broadcast: { type: 'number', exclusiveMinimum: 0, description: 'Broadcast frames per second; one second of burst. Default: no limit.' },
+    multicast: { type: 'number', exclusiveMinimum: 0, description: 'Multicast frames per second; one second of burst. Default: no limit.' },
+  },
+} as const;
+
+const vlan = {
+  description: `VLAN membership. Default: access VLAN ${VLAN_DEFAULT}.`,
+  oneOf: [
+    {
+      type: 'object',
+      additionalProperties: false,
+      required: ['mode', 'id'],
+      properties: {
+        mode: { enum: ['access', 'tunnel'], description: 'access: untagged frames of one VLAN. tunnel (QinQ): whatever the guest sends, inside one VLAN.' },
+        id: vlanId,
+      },
+    },
+    {
+      type: 'object',
+      additionalProperties: false,
+      required: ['mode'],
+      properties: {
+        mode: { const: 'trunk' },
+        allowed: {
+          type: 'array',
+          minItems: 1,
+          items: { oneOf: [vlanId, { type: 'string', pattern: '^\\d{1,4}(-\\d{1,4})?$' }] },
+          description: 'VLANs and ranges such as "100-199". Default: all.',
+        },
+        native: { ...vlanId, description: 'VLAN of untagged frames. Default: none, untagged frames are refused.' },
+      },
+    },
+  ],
+} as const;
+
+const security = {
+  type: 'object',
+  additionalProperties: false,
+  description: 'What the guest may send and hear. vm = default for role vm, uplink = for role uplink.',
+  properties: {
+    forgedTransmits: { ...acceptReject, description: 'Frames whose source MAC is not mac or one of allowedMacs.' },
+    macChanges: { ...acceptReject, description: 'Reject: nothing is delivered while the guest adapter carries another MAC than configured.' },
+    promiscuous: { ...acceptReject, description: 'Accept: the port sees every frame of its VLANs.' },
+    allowLinkLocal: { type: 'boolean', default: true, description: 'With ips: IPv6 link-local sources pass as well.' },
+    bpduFilter: { type: 'boolean', description: 'Drop bridge protocol frames from and to the port. vm: true, uplink: false.' },
+    bpduAllowed: { type: 'array', items: mac, description: 'Bridge protocol destinations that pass all the same.' },
+    dhcpServerBlock: { type: 'boolean', description: 'Drop DHCP and DHCPv6 server messages from the port. vm: true, uplink: false.' },
+    dhcpClientBlock: { type: 'boolean', default: false, description: 'Drop DHCP and DHCPv6 client messages from the port.' },
+    raGuard: { type: 'boolean', description: 'Drop IPv6 router advertisements from the port. vm: true, uplink: false.' },
+    nonIpBlock: { type: 'boolean', default: false, description: 'Take only IPv4, IPv6, ARP, RARP and bridge protocols.' },
+    rx: { ...storm, description: 'Storm limits for frames from the port.' },
+    tx: { ...storm, description: 'Storm limits for frames to the port.' },
+  },
+} as const;
+
+const common = {
+  name: { type: 'string', minLength: 1, maxLength: 64, description: 'Unique; the label of metrics and events.' },
+  role: { enum: ['vm', 'uplink'], default: 'vm', description: 'uplink: the outside, where routers, DHCP servers and bridges are legitimate.' },
+  mac: { ...mac, description: "MAC of the VM's adapter. Without it the three MAC checks have nothing to compare with." },
+  allowedMacs: { type: 'array', items: mac, description: 'Further MACs the guest may use.' },
+  ips: {
+    type: 'array',
+    minItems: 1,
+    items: { type: 'string' },
+    description: 'Addresses or prefixes the guest may use as source, in IP headers, ARP and neighbour discovery. Default: any.',
+  },
+  state: { enum: ['up', 'down', 'quarantine'], default: 'up' },
+  vlan,
+  isolated: { type: 'boolean', default: false, description: 'Exchanges no frames with other isolated ports.' },
+  passive: { type: 'boolean', default: false, description: 'Inspect only: frames are judged, none is switched.' },
+  forwardTo: { type: 'string', description: 'Virtual wire: every frame from this port leaves by the named one.' },
+  security,
+} as const;
+
+/** Schema of one port definition; a test holds it and the registry to the same set of types. */
+export const portSchema = {
+  type: 'object',
+  required: ['name', 'type'],
+  properties: { type: { enum: Object.keys(PORT_TYPES), description: Object.entries(PORT_TYPES).map(([name, row]) => `${name}: ${row.help}`).join(' ') } },
+  oneOf: Object.entries<PortTypeRow>(PORT_TYPES).map(([name, row]) => ({
+    title: name,
+    type: 'object',
+    additionalProperties: false,
+    required: ['name', 'type', ...row.required],
+    properties: { type: { const: name }, ...common, ...row.properties },
+  })),
+} as const;
