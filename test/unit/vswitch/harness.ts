@@ -158,7 +158,7 @@ export function arp(srcMac: string, senderMac: string, senderIp: string, dstMac 
 }
 
 /** Ethernet frame of any type. */
-export function raw(dstMac: string, srcMac: string, type: number, body: readonly number[] = new Array<number>(46).fill(0), tags: readonly number[] = []): Uint8Array {
+export function raw(dstMac: string, srcMac: string, type: number, body: readonly number[] = Array.from({ length: 46 }, () => 0), tags: readonly number[] = []): Uint8Array {
   const at = link(dstMac, srcMac, type, tags);
   scratch.set(body, at);
   return scratch.slice(0, at + body.length);
