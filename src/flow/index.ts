@@ -13,3 +13,4 @@ export * from './flow-record.js';
 export { FlowState, FLOW_STATE_NAMES, isHalfOpen, CONNTRACK_TIMEOUTS, DEEP_SECURITY_TIMEOUTS, type FlowTimeouts } from './tcp-state.js';
 export { ConnTrack, type ConnTrackOptions } from './conntrack.js';
 export { STREAM_EVENTS, StreamEvent, StreamEvents, type StreamEventName } from './stream-event.js';
+export { StreamEngine, STREAM_OK, STREAM_DROP, type StreamOptions, type StreamSink } from './stream.js';

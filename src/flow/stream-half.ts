@@ -1,3 +1,5 @@
+import type { SegmentList } from './segments.js';
+
 /**
  * One direction of a TCP byte stream: the contiguous bytes that were received in order and are still needed - not yet
  * acknowledged (so a differing retransmission can be rewritten to what was inspected), not yet parsed, or not yet
@@ -15,7 +17,7 @@ export class StreamHalf {
   parsed = 0;
   /** Stream offset up to which raw stream rules have inspected. */
   inspected = 0;
-  /** Stream offset up to which the peer has acknowledged. */
+  /** Stream offset up to which the peer has acknowledged; beyond `end` when bytes were missed that the peer did get. */
   acked = 0;
   /** Initial sequence number + 1, i.e. the sequence number of stream byte 0 (signed int32). */
   isn = 0;
@@ -27,6 +29,10 @@ export class StreamHalf {
   gap = false;
   /** Reassembly stopped here (depth or memory); later bytes are not inspected. */
   stopped = false;
+  /** Segments that arrived ahead of their turn; owned by StreamEngine. */
+  held: SegmentList | null = null;
+  /** Stream offset of the FIN, -1 = not seen. */
+  finAt = -1;
   /** Nobody parses / nobody inspects raw bytes any more: the marks follow the end by themselves. */
   parseDone = false;
   inspectDone = false;
@@ -48,6 +54,8 @@ export class StreamHalf {
     this.closed = false;
     this.gap = false;
     this.stopped = false;
+    this.held = null;
+    this.finAt = -1;
     this.parseDone = false;
     this.inspectDone = false;
   }

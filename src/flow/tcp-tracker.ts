@@ -334,6 +334,11 @@ export class TcpTracker {
     } else if (before(r[o], ack)) {
       this.#badAck(state);
       if (this.#strict) return DropReason.ct_invalid_seq;
+      // Bytes that a capture has lost are acknowledged all the same; but nobody acknowledges more than it allowed.
+      if (before(r[o + 1], ack)) {
+        this.#events.outOfWindow = true;
+        return 0;
+      }
       r[o] = ack;
     } else if (!before((r[o] - Math.max(r[s + 2], MAX_ACK_LAG) - 1) | 0, ack)) {
       this.#events.add(StreamEvent.pkt_invalid_ack);

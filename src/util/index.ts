@@ -4,6 +4,7 @@
  * May import: nothing from this repository. Imported by every room.
  */
 export { copyBytes, be16, be32, le16, le32, putBe16, putBe32, putLe16, putLe32, toHex, fromHex } from './bytes.js';
+export { copyRange, equalRange } from './copy-range.js';
 export { mix32, fmix32 } from './hash.js';
 export { SpscRing } from './spsc-ring.js';
 export { TimerWheel } from './timer-wheel.js';

@@ -1,0 +1,455 @@
+/**
+ * TCP reassembly: segments in, contiguous bytes of each direction out, in StreamHalf.
+ *
+ * Inline, the bytes that were seen first for a stream offset are the truth: a later segment that says otherwise is
+ * rewritten in its frame (the receiver then gets what was inspected) or dropped, by policy. Segments ahead of their turn
+ * pass on while their bytes are held; they are inspected together with the segment that fills the gap, and as long as
+ * that one is not let through the receiver cannot use what came before it.
+ *
+ * Bytes are kept until they are parsed, inspected and acknowledged (a sender may repeat anything that is not). In-order
+ * data costs one copy; making room moves at most as many bytes as it gains. Memory comes from one pool with
+ * a cap, held segments are bounded per direction, and behind `depth` bytes a direction is left alone.
+ */
+import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, type PacketView } from '../packet/index.js';
+import { DropReason } from '../pipeline/index.js';
+import { BytePool, copyRange } from '../util/index.js';
+import type { Flow } from './flow.js';
+import type { FlowTable } from './flow-table.js';
+import { reconcileBytes, SegmentList } from './segments.js';
+import { StreamEvent, type StreamEvents } from './stream-event.js';
+import type { StreamHalf } from './stream-half.js';
+import { FlowState } from './tcp-state.js';
+
+export const STREAM_OK = 0;
+/** Drop the packet; view.reason says why. */
+export const STREAM_DROP = 1;
+
+/** Who consumes the bytes. Called from `segment`; may set view.verdict, and marks in the half it reads. */
+export interface StreamSink {
+  /**
+   * New contiguous bytes stand in flow.half(dir), up to its `end`. Advance `parsed` and `inspected` there (or set
+   * parseDone / inspectDone); what is left is offered again with the next bytes. `view.flowDir` differs from `dir` when an
+   * acknowledgement released bytes behind a gap.
+   */
+  data(view: PacketView, flow: Flow, dir: number): void;
+  /** `length` bytes at stream offset `position` were lost; the half goes on behind them. */
+  gap(view: PacketView, flow: Flow, dir: number, position: number, length: number): void;
+  /** The direction has ended: FIN in order, or RST. */
+  end(view: PacketView, flow: Flow, dir: number): void;
+}
+
+export interface StreamOptions {
+  /** Inline: rewrite or drop what differs, wait for missing bytes. Otherwise frames are never touched. Default true. */
+  readonly inline?: boolean;
+  /** Inline policy for segments that differ from what was accepted. Default 'rewrite'. */
+  readonly overlap?: 'rewrite' | 'drop';
+  /** Inline policy when memory is used up: drop the packet (the sender repeats it), or stop inspecting the flow. Default 'drop'. */
+  readonly memcapPolicy?: 'drop' | 'stop';
+  /** Pick up streams whose SYN was not seen. Default false. */
+  readonly midstream?: boolean;
+  /** Only one direction is seen: do not wait for acknowledgements. Default false. */
+  readonly asyncOneside?: boolean;
+  /** Bytes reassembled per direction, 0 = all. Default 1 MiB. */
+  readonly depth?: number;
+  /** Bytes of all buffers together. Default 256 MiB. */
+  readonly memcap?: number;
+  /** Bytes kept per direction. Beyond it the oldest unacknowledged bytes are given up. Default 4 MiB. */
+  readonly maxRetained?: number;
+  /** Bytes and segments held ahead of their turn, per direction. Default 1 MiB, 256. */
+  readonly maxHeldBytes?: number;
+  readonly maxHeldSegments?: number;
+}
+
+export class StreamEngine {
+  readonly pool: BytePool;
+  /** Counters since construction: segments rewritten, and dropped for differing. */
+  normalised = 0;
+  overlapDrops = 0;
+  /** Gaps given up on. */
+  gaps = 0;
+  /** Packets that found no memory. */
+  memcapHits = 0;
+  /** Payload bytes passed without being reassembled (depth, memory, unknown beginning). */
+  uninspectedBytes = 0;
+  /** Repeated segments older than anything kept and not acknowledged: passed without comparison. */
+  unverifiable = 0;
+
+  readonly #table: FlowTable;
+  readonly #sink: StreamSink;
+  readonly #events: StreamEvents;
+  readonly #inline: boolean;
+  readonly #rewrite: boolean;
+  readonly #stopOnMemcap: boolean;
+  readonly #midstream: boolean;
+  readonly #async: boolean;
+  readonly #depth: number;
+  readonly #maxRetained: number;
+  readonly #maxHeldBytes: number;
+  readonly #maxHeldSegments: number;
+  readonly #lists: SegmentList[] = [];
+
+  /** @param events list to add stream events to: that of the ConnTrack in front */
+  constructor(table: FlowTable, events: StreamEvents, sink: StreamSink, options: StreamOptions = {}) {
+    this.#table = table;
+    this.#events = events;
+    this.#sink = sink;
+    this.#inline = options.inline ?? true;
+    this.#rewrite = (options.overlap ?? 'rewrite') === 'rewrite';
+    this.#stopOnMemcap = options.memcapPolicy === 'stop' || !this.#inline;
+    this.#midstream = (options.midstream ?? false) || (options.asyncOneside ?? false);
+    this.#async = options.asyncOneside ?? false;
+    this.#depth = options.depth === 0 ? Number.POSITIVE_INFINITY : (options.depth ?? 1 << 20);
+    this.pool = new BytePool(options.memcap ?? 256 << 20, MIN_BUFFER);
+    this.#maxRetained = options.maxRetained ?? 4 << 20;
+    this.#maxHeldBytes = options.maxHeldBytes ?? 1 << 20;
+    this.#maxHeldSegments = options.maxHeldSegments ?? 256;
+  }
+
+  /**
+   * Take a TCP packet that ConnTrack found valid, in order of arrival.
+   * A packet that a later stage drops has been reassembled all the same: drop its flow with it, or its repetition passes
+   * as known bytes.
+   * @returns STREAM_OK or STREAM_DROP (view.reason: stream_overlap, stream_memcap, stream_invalid)
+   */
+  segment(view: PacketView, flow: Flow): number {
+    const dir = view.flowDir;
+    if (view.payloadLen === 0 && (view.tcpFlags & (TCP_SYN | TCP_FIN | TCP_RST)) === 0) {
+      if (!this.#events.outOfWindow) this.#acknowledged(view, flow, 1 - dir);
+      return STREAM_OK;
+    }
+    return this.#segment(view, flow, dir);
+  }
+
+  /** Give back everything a flow holds; register with FlowPool.onRelease. */
+  release(flow: Flow): void {
+    this.#discard(flow.toServer);
+    this.#discard(flow.toClient);
+  }
+
+  #segment(view: PacketView, flow: Flow, dir: number): number {
+    const half = flow.half(dir);
+    const flags = view.tcpFlags;
+    if ((flags & TCP_RST) !== 0) {
+      // The tracker decides which resets count; data on a reset is diagnostic text (RFC 9293 section 3.5.3).
+      if (this.#table.state(view.flowId) === FlowState.CLOSE) this.#close(view, flow, dir);
+      return STREAM_OK;
+    }
+    if (this.#events.outOfWindow) return STREAM_OK;
+    if ((flags & TCP_SYN) !== 0) this.#start(half, (view.seq + 1) | 0);
+    else if (!half.open && !this.#pickUp(view, flow, dir)) {
+      this.uninspectedBytes += view.payloadLen;
+      return STREAM_OK;
+    }
+    if ((flags & TCP_ACK) !== 0) this.#acknowledged(view, flow, 1 - dir);
+    if (half.stopped) {
+      this.uninspectedBytes += view.payloadLen;
+      return STREAM_OK;
+    }
+    const pos = half.end + ((view.seq + ((flags & TCP_SYN) >>> 1) - ((half.isn + half.end) | 0)) | 0);
+    if ((flags & TCP_FIN) !== 0 && half.finAt < 0 && pos + view.payloadLen >= half.end) half.finAt = pos + view.payloadLen;
+    let result = STREAM_OK;
+    if (view.payloadLen > 0) result = this.#data(view, flow, half, dir, pos);
+    if (half.finAt >= 0 && !half.closed && half.end >= half.finAt) {
+      half.closed = true;
+      this.#sink.end(view, flow, dir);
+    }
+    return result;
+  }
+
+  // ---- beginning and end -----------------------------------------------------------------------------------------
+
+  #start(half: StreamHalf, isn: number): void {
+    // A SYN repeated under another number starts over, as long as nothing came of the first.
+    if (half.open && (half.end > 0 || half.held !== null)) return;
+    half.open = true;
+    half.isn = isn;
+    half.finAt = -1;
+  }
+
+  /** First segment of a half without a SYN. @returns false when the stream is not to be followed */
+  #pickUp(view: PacketView, flow: Flow, dir: number): boolean {
+    const other = flow.half(1 - dir);
+    if (!this.#midstream) {
+      if (flow.uninspected === '') flow.uninspected = 'midstream';
+      return false;
+    }
+    this.#start(flow.half(dir), view.seq);
+    if (!other.open && (view.tcpFlags & TCP_ACK) !== 0) this.#start(other, view.ack);
+    return true;
+  }
+
+  /** A reset ends both directions. */
+  #close(view: PacketView, flow: Flow, dir: number): void {
+    for (let d = dir, i = 0; i < 2; i++, d = 1 - d) {
+      const half = flow.half(d);
+      if (half.closed || !half.open) continue;
+      half.closed = true;
+      this.#sink.end(view, flow, d);
+    }
+    this.release(flow);
+  }
+
+  // ---- acknowledgements ------------------------------------------------------------------------------------------
+
+  /** The packet acknowledges bytes of direction `dir` (against its own). */
+  #acknowledged(view: PacketView, flow: Flow, dir: number): void {
+    const half = flow.half(dir);
+    if (!half.open || (view.tcpFlags & TCP_ACK) === 0) return;
+    const end = half.end;
+    const acked = end + ((view.ack - ((half.isn + end) | 0)) | 0);
+    if (acked <= half.acked) return;
+    half.acked = acked;
+    if (half.len > 0) this.#trim(half);
+    // What the receiver has acknowledged it will not wait for, so neither do we. Inline the tracker lets no such packet by.
+    if (acked > end && !this.#inline && half.held !== null && !half.stopped) this.#skipGaps(view, flow, half, dir, acked);
+  }
+
+  // ---- data ------------------------------------------------------------------------------------------------------
+
+  #data(view: PacketView, flow: Flow, half: StreamHalf, dir: number, pos: number): number {
+    let len = view.payloadLen;
+    if (half.finAt >= 0 && pos + len > half.finAt) {
+      // No host accepts bytes behind a FIN; whoever sends them hopes that we saw a FIN which the receiver did not.
+      if (this.#inline) {
+        view.reason = DropReason.stream_invalid;
+        return STREAM_DROP;
+      }
+      len = half.finAt - pos;
+    }
+    if (pos + len > this.#depth) len = this.#depth - pos;
+    if (len <= 0) return STREAM_OK;
+    const end = half.end;
+    if (pos !== end || half.held !== null) {
+      if (this.#differs(view, half, pos, len)) {
+        view.reason = DropReason.stream_overlap;
+        return STREAM_DROP;
+      }
+      if (pos + len <= end) return STREAM_OK;
+      if (pos > end) return this.#hold(view, flow, half, dir, pos, len);
+    }
+    if (half.parseDone && half.inspectDone && half.held === null) {
+      // Nobody reads this direction any more: only keep count.
+      this.uninspectedBytes += pos + len - end;
+      this.#skipTo(half, pos + len);
+      this.#checkDepth(flow, half);
+      return STREAM_OK;
+    }
+    const skip = end - pos;
+    if (!this.#append(half, view, skip, len - skip)) return this.#noMemory(view, flow);
+    this.#checkDepth(flow, half);
+    this.#deliver(view, flow, half, dir);
+    return STREAM_OK;
+  }
+
+  /**
+   * Compare a segment with the bytes accepted before for the same offsets, and make it equal where policy says so.
+   * @returns true when it is to be dropped
+   */
+  #differs(view: PacketView, half: StreamHalf, pos: number, len: number): boolean {
+    const write = this.#inline && this.#rewrite;
+    const end = half.end;
+    let different = 0;
+    if (pos < end) {
+      const known = Math.min(pos + len, end);
+      const from = Math.max(pos, half.base);
+      if (from < known) different = reconcileBytes(view.buf, view.payloadOff + (from - pos), half.buf, from - half.base, known - from, write);
+      if (pos < half.base) {
+        if (pos < 0) this.#events.add(StreamEvent.reassembly_segment_before_base_seq);
+        if (Math.min(known, half.base) > half.acked) this.unverifiable++;
+      }
+      this.#events.add(known <= half.acked ? StreamEvent.pkt_spurious_retransmission : StreamEvent.pkt_retransmission);
+    }
+    if (half.held !== null) different += half.held.reconcile(view.buf, view.payloadOff, len, pos, write);
+    if (different === 0) return false;
+    this.#events.add(StreamEvent.reassembly_overlap_different_data);
+    if (!this.#inline) return false;
+    if (!write) {
+      this.overlapDrops++;
+      return true;
+    }
+    view.modified = true;
+    this.normalised++;
+    return false;
+  }
+
+  /** Append payload[skip, skip+count) and every held segment that follows on. @returns false without memory; nothing changed */
+  #append(half: StreamHalf, view: PacketView, skip: number, count: number): boolean {
+    const held = half.held;
+    const end = half.end;
+    const newEnd = end + count;
+    const lastEnd = held === null ? newEnd : held.contiguousEnd(newEnd);
+    if (!this.#makeRoom(half, lastEnd - end)) return false;
+    copyRange(view.buf, view.payloadOff + skip, count, half.buf, half.len);
+    half.len += count;
+    if (held !== null) this.#takeHeld(half, held, end);
+    return true;
+  }
+
+  /** Move held segments that are no longer ahead into the buffer (room was made); they win over bytes behind `from`. */
+  #takeHeld(half: StreamHalf, held: SegmentList, from: number): void {
+    let n = 0;
+    while (n < held.count && held.pos[n] <= half.end) {
+      const start = Math.max(held.pos[n], from);
+      const end = held.endOf(n);
+      if (end > start) {
+        held.copy(n, start, end, half.buf, start - half.base);
+        if (end > half.end) half.len = end - half.base;
+      }
+      n++;
+    }
+    if (n === 0) return;
+    held.shift(n, this.pool);
+    if (held.count === 0) this.#dropList(half);
+  }
+
+  /** Keep a segment ahead of its turn. */
+  #hold(view: PacketView, flow: Flow, half: StreamHalf, dir: number, pos: number, len: number): number {
+    const held = half.held ?? this.#newList(half);
+    if (held.bytes + len > this.#maxHeldBytes || !held.add(view.buf, view.payloadOff, len, pos, this.pool)) {
+      if (held.count === 0) this.#dropList(half);
+      if (this.#inline) return this.#noMemory(view, flow);
+      if (half.held !== null) this.#skipGaps(view, flow, half, dir, half.held.pos[0]);
+    }
+    // Passive: the receiver has acknowledged what we miss.
+    if (!this.#inline && half.held !== null && half.acked > half.end) this.#skipGaps(view, flow, half, dir, half.acked);
+    else if (this.#async && half.held !== null) this.#skipGaps(view, flow, half, dir, half.held.pos[0]);
+    return STREAM_OK;
+  }
+
+  /** Give up waiting for bytes in front of held segments that begin at or before `upTo`. */
+  #skipGaps(view: PacketView, flow: Flow, half: StreamHalf, dir: number, upTo: number): void {
+    while (half.held !== null && half.held.pos[0] <= upTo) {
+      const held = half.held;
+      const position = half.end;
+      const next = held.pos[0];
+      this.gaps++;
+      this.#events.add(StreamEvent.reassembly_seq_gap);
+      half.gap = true;
+      this.#skipTo(half, next);
+      this.#sink.gap(view, flow, dir, position, next - position);
+      if (half.held === null) return;
+      if (!this.#makeRoom(half, held.contiguousEnd(next) - next)) {
+        this.#stop(flow, half, 'memcap');
+        return;
+      }
+      this.#takeHeld(half, held, next);
+      this.#checkDepth(flow, half);
+      this.#deliver(view, flow, half, dir);
+    }
+  }
+
+  /** Let the consumers read, then let go of what nobody needs. */
+  #deliver(view: PacketView, flow: Flow, half: StreamHalf, dir: number): void {
+    this.#sink.data(view, flow, dir);
+    if (half.stopped) this.#discard(half);
+    else if (half.len > 0) this.#trim(half);
+  }
+
+  #checkDepth(flow: Flow, half: StreamHalf): void {
+    if (half.end < this.#depth) return;
+    half.stopped = true;
+    this.#events.add(StreamEvent.reassembly_depth_reached);
+    if (flow.uninspected === '') flow.uninspected = 'depth';
+  }
+
+  #noMemory(view: PacketView, flow: Flow): number {
+    this.memcapHits++;
+    if (this.#stopOnMemcap) {
+      this.#stop(flow, flow.toServer, 'memcap');
+      this.#stop(flow, flow.toClient, 'memcap');
+      this.uninspectedBytes += view.payloadLen;
+      return STREAM_OK;
+    }
+    view.reason = DropReason.stream_memcap;
+    return STREAM_DROP;
+  }
+
+  #stop(flow: Flow, half: StreamHalf, why: 'memcap'): void {
+    half.stopped = true;
+    if (flow.uninspected === '') flow.uninspected = why;
+    this.#discard(half);
+  }
+
+  // ---- memory ----------------------------------------------------------------------------------------------------
+
+  /** Stream offset before which nobody needs the bytes any more. */
+  #lowWater(half: StreamHalf): number {
+    const end = half.end;
+    if (half.parseDone) half.parsed = end;
+    if (half.inspectDone) half.inspected = end;
+    let low = this.#async || half.acked > end ? end : half.acked;
+    if (half.parsed < low) low = half.parsed;
+    if (half.inspected < low) low = half.inspected;
+    return low;
+  }
+
+  /** Give the buffer back once nothing in it is needed; a part that is not needed any more stays until room is wanted. */
+  #trim(half: StreamHalf): void {
+    if (this.#lowWater(half) >= half.end) this.#skipTo(half, half.end);
+  }
+
+  /** Empty the half and go on at stream offset `pos`. */
+  #skipTo(half: StreamHalf, pos: number): void {
+    if (half.buf.length > 0) {
+      this.pool.release(half.buf);
+      half.buf = EMPTY;
+    }
+    half.base = pos;
+    half.len = 0;
+    half.parsed = pos;
+    half.inspected = pos;
+  }
+
+  /** Room for `extra` bytes behind the ones held. @returns false when the pool or the limit of the half forbids it */
+  #makeRoom(half: StreamHalf, extra: number): boolean {
+    const size = half.buf.length;
+    if (half.len + extra <= size) return true;
+    let drop = half.len === 0 ? 0 : Math.max(0, this.#lowWater(half) - half.base);
+    if (half.len - drop + extra > this.#maxRetained) {
+      // More is in flight than we may keep: give up comparing the older half of it, but nothing that is yet to be read.
+      drop = Math.max(drop, Math.min(half.parsed, half.inspected, half.end + extra - (this.#maxRetained >>> 1)) - half.base);
+      if (half.len - drop + extra > this.#maxRetained) return false;
+    }
+    const kept = half.len - drop;
+    // Moving must not cost more than it gains; otherwise a larger buffer is cheaper in the long run.
+    if (kept + extra <= size && drop >= kept) {
+      half.buf.copyWithin(0, drop, half.len);
+    } else {
+      const buf = this.pool.acquire(kept + extra <= size ? 2 * size : kept + extra);
+      if (buf === null) {
+        if (kept + extra > size) return false;
+        half.buf.copyWithin(0, drop, half.len);
+      } else {
+        copyRange(half.buf, drop, kept, buf, 0);
+        if (size > 0) this.pool.release(half.buf);
+        half.buf = buf;
+      }
+    }
+    half.base += drop;
+    half.len = kept;
+    return true;
+  }
+
+  /** Give back all memory of a half; its offsets stay. */
+  #discard(half: StreamHalf): void {
+    this.#skipTo(half, half.end);
+    if (half.held === null) return;
+    half.held.clear(this.pool);
+    this.#dropList(half);
+  }
+
+  #newList(half: StreamHalf): SegmentList {
+    const list = this.#lists.pop() ?? new SegmentList(this.#maxHeldSegments);
+    half.held = list;
+    return list;
+  }
+
+  /** Put an empty list away. */
+  #dropList(half: StreamHalf): void {
+    if (half.held !== null) this.#lists.push(half.held);
+    half.held = null;
+  }
+}
+
+const MIN_BUFFER = 1024;
+const EMPTY = new Uint8Array(0);
