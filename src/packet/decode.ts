@@ -134,13 +134,9 @@ function decodeLink(view: PacketView, linkType: number): void {
     case LinkType.RAW:
     case LinkType.RAW_BSD:
     case LinkType.RAW_OPENBSD:
-      decodeNetwork(view, decodeRaw(view));
-      break;
     case LinkType.IPV4:
-      decodeNetwork(view, ETHERTYPE_IPV4);
-      break;
     case LinkType.IPV6:
-      decodeNetwork(view, ETHERTYPE_IPV6);
+      decodeNetwork(view, decodeRaw(view));
       break;
     case LinkType.NULL:
     case LinkType.LOOP:

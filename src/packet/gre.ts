@@ -47,7 +47,7 @@ function decodeVersion0(view: PacketView, at: number, have: number): void {
     setInvalid(view, DecodeEvent['gre.version0_recur']);
     return;
   }
-  if ((buf[at + 1]! & 0xf8) !== 0) {
+  if ((buf[at + 1]! & 0x78) !== 0) {
     setInvalid(view, DecodeEvent['gre.version0_flags']);
     return;
   }
@@ -84,15 +84,19 @@ function decodeVersion0(view: PacketView, at: number, have: number): void {
   }
 }
 
-/** Source route entries (RFC 1701): family, offset, length; a length of 0 ends the list. @returns header length or -1 */
+/** Source route entries (RFC 1701): family, offset, length; family and length 0 end the list. @returns header length or -1 */
 function skipRoutes(view: PacketView, at: number, start: number, have: number, fault: number): number {
   let len = start;
   for (;;) {
     if (len + 4 > have) break;
+    const family = be16(view.buf, at + len);
     const entry = view.buf[at + len + 3]!;
     len += 4 + entry;
+    if (entry === 0) {
+      if (family === 0) return len;
+      break;
+    }
     if (len > have) break;
-    if (entry === 0) return len;
   }
   setInvalid(view, fault);
   return -1;

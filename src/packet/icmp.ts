@@ -41,19 +41,19 @@ export function decodeIcmp(view: PacketView, at: number): void {
   if (maxCode < 0) setEvent(view, DecodeEvent['icmpv4.unknown_type']);
   else if (code > maxCode) setEvent(view, DecodeEvent['icmpv4.unknown_code']);
   else if (isIcmpError(type)) checkQuoted(view);
+  else if ((type === ICMP_TIMESTAMP || type === ICMP_TIMESTAMP_REPLY) && view.payloadLen < 12) setEvent(view, DecodeEvent['icmpv4.ipv4_trunc_pkt']);
   if (isQuery(type)) {
     view.icmpId = be16(buf, at + 4);
     view.icmpSeq = be16(buf, at + 6);
   }
 }
 
-/** Highest code defined for a type, -1 for a type that is not assigned (or long deprecated, RFC 6918). */
+/** Highest code known for a type, -1 for an unknown type; which types are known follows Suricata (solicitation is not). */
 function maxCodeOf(type: number): number {
   switch (type) {
     case ICMP_ECHO_REPLY:
     case ICMP_SOURCE_QUENCH:
     case ICMP_ECHO:
-    case ICMP_ROUTER_SOLICIT:
     case ICMP_TIMESTAMP:
     case ICMP_TIMESTAMP_REPLY:
     case ICMP_INFO_REQUEST:
@@ -87,8 +87,8 @@ function isQuery(type: number): boolean {
 }
 
 function checkQuoted(view: PacketView): void {
-  // A bare header without quotation is tolerated: there is nothing in it to be misled by.
-  if (view.payloadLen === 0) return;
+  // A bare header without quotation is tolerated: there is nothing in it to be misled by. (Suricata: not for quench.)
+  if (view.payloadLen === 0 && view.icmpType !== ICMP_SOURCE_QUENCH) return;
   if (view.payloadLen < 20) setInvalid(view, DecodeEvent['icmpv4.ipv4_trunc_pkt']);
   else if (view.buf[view.payloadOff]! >>> 4 !== 4) setInvalid(view, DecodeEvent['icmpv4.ipv4_unknown_ver']);
 }

@@ -64,22 +64,22 @@ function maxCodeOf(type: number): number {
     case ICMPV6_PARAMETER_PROBLEM:
       return 2;
     case ICMPV6_ROUTER_RENUMBERING:
-      return 1;
     case ICMPV6_NODE_INFO_QUERY:
     case ICMPV6_NODE_INFO_REPLY:
       return 2;
+    case 155: // RPL control (RFC 6550)
+      return 3;
     default:
-      // 128..137 and 141..154 (inverse ND, MLDv2, mobility, SEND, router discovery, FMIPv6) define code 0 only;
-      // 155..159 (RPL, ILNP, duplicate address, MPL, extended echo) give the code a meaning of its own.
-      if (type >= ICMPV6_ECHO_REQUEST && type <= 154) return 0;
-      return type >= 155 && type <= 161 ? 255 : -1;
+      if (type < ICMPV6_ECHO_REQUEST || type > 159) return -1;
+      // 150 to 153 (Seamoby, multicast router discovery) use the code freely, the others define code 0 only.
+      return type >= 150 && type <= 153 ? 255 : 0;
   }
 }
 
 /** Which event an unassigned type is: RFC 4443 section 2.1 sets 100, 101, 200 and 201 aside for experiments. */
 function unknownTypeEvent(type: number): number {
   if (type === 100 || type === 101 || type === 200 || type === 201) return DecodeEvent['icmpv6.experimentation_type'];
-  if (type === 0 || type === 127 || type === 255) return DecodeEvent['icmpv6.unknown_type'];
+  if (type === 0 || type === 127) return DecodeEvent['icmpv6.unknown_type'];
   return DecodeEvent['icmpv6.unassigned_type'];
 }
 
@@ -95,7 +95,6 @@ export function icmpv6Mtu(view: PacketView): number {
 }
 
 function checkQuoted(view: PacketView): void {
-  if (view.payloadLen === 0) return;
   if (view.payloadLen < 40) setInvalid(view, DecodeEvent['icmpv6.ipv6_trunc_pkt']);
   else if (view.buf[view.payloadOff]! >>> 4 !== 6) setInvalid(view, DecodeEvent['icmpv6.ipv6_unknown_version']);
 }

@@ -14,7 +14,19 @@ export * from './ether-type.js';
 export * from './ip-proto.js';
 export { ETHERNET_HEADER_LEN } from './ethernet.js';
 export { MAX_VLAN_TAGS, vlanId } from './vlan.js';
-export * from './arp.js';
+export {
+  ARP_LEN,
+  ARP_REPLY,
+  ARP_REQUEST,
+  arpOperation,
+  arpSenderIp,
+  arpSenderMacHi,
+  arpSenderMacLo,
+  arpTargetIp,
+  arpTargetMacHi,
+  arpTargetMacLo,
+  isArp,
+} from './arp.js';
 export {
   IPV4_HEADER_LEN,
   IP_DF,
@@ -69,8 +81,50 @@ export {
   TCP_URG,
 } from './tcp.js';
 export { UDP_HEADER_LEN } from './udp.js';
-export * from './icmp.js';
-export * from './icmpv6.js';
+export {
+  ICMP_ADDRESS,
+  ICMP_ADDRESS_REPLY,
+  ICMP_DEST_UNREACH,
+  ICMP_ECHO,
+  ICMP_ECHO_REPLY,
+  ICMP_HEADER_LEN,
+  ICMP_INFO_REPLY,
+  ICMP_INFO_REQUEST,
+  ICMP_PARAMETER_PROBLEM,
+  ICMP_REDIRECT,
+  ICMP_ROUTER_ADVERT,
+  ICMP_ROUTER_SOLICIT,
+  ICMP_SOURCE_QUENCH,
+  ICMP_TIMESTAMP,
+  ICMP_TIMESTAMP_REPLY,
+  ICMP_TIME_EXCEEDED,
+  icmpEmbedded,
+  isIcmpError,
+} from './icmp.js';
+export {
+  ICMPV6_DEST_UNREACH,
+  ICMPV6_ECHO_REPLY,
+  ICMPV6_ECHO_REQUEST,
+  ICMPV6_HEADER_LEN,
+  ICMPV6_MLDV2_REPORT,
+  ICMPV6_MLD_DONE,
+  ICMPV6_MLD_QUERY,
+  ICMPV6_MLD_REPORT,
+  ICMPV6_NEIGHBOR_ADVERT,
+  ICMPV6_NEIGHBOR_SOLICIT,
+  ICMPV6_NODE_INFO_QUERY,
+  ICMPV6_NODE_INFO_REPLY,
+  ICMPV6_PACKET_TOO_BIG,
+  ICMPV6_PARAMETER_PROBLEM,
+  ICMPV6_REDIRECT,
+  ICMPV6_ROUTER_ADVERT,
+  ICMPV6_ROUTER_RENUMBERING,
+  ICMPV6_ROUTER_SOLICIT,
+  ICMPV6_TIME_EXCEEDED,
+  icmpv6Embedded,
+  icmpv6Mtu,
+  isIcmpv6Error,
+} from './icmpv6.js';
 export { EmbeddedPacket } from './embedded.js';
 export { TunnelKind, TUNNEL_NAMES, MAX_TUNNEL_DEPTH } from './tunnel.js';
 export * from './address.js';

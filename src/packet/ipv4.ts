@@ -70,7 +70,10 @@ export function decodeIpv4(view: PacketView): void {
   view.payloadOff = l4;
   view.payloadLen = ipLen - hdrLen;
   const frag = data.getUint16(at + 6);
-  if (hdrLen > IPV4_HEADER_LEN) decodeOptions(view, at + IPV4_HEADER_LEN, hdrLen - IPV4_HEADER_LEN);
+  if (hdrLen > IPV4_HEADER_LEN) {
+    decodeOptions(view, at + IPV4_HEADER_LEN, hdrLen - IPV4_HEADER_LEN);
+    if (view.malformed !== 0) return;
+  }
   if (frag !== 0) {
     view.ipFlags = ((frag >>> 13) & IP_MF) | ((frag >>> 13) & IP_DF) | ((frag >>> 13) & IP_RESERVED);
     if ((frag & 0x3fff) !== 0) {
@@ -87,7 +90,7 @@ export function decodeIpv4(view: PacketView): void {
   decodeTransport(view, l4, proto);
 }
 
-/** Option walk; stops at the first length that cannot be right. */
+/** Option walk; stops at the first length that would lead astray. An option wrong in itself does not hide the next. */
 function decodeOptions(view: PacketView, start: number, len: number): void {
   const buf = view.buf;
   const end = start + len;
@@ -118,11 +121,8 @@ function decodeOptions(view: PacketView, start: number, len: number): void {
     else if ((view.ipOptions & bit) !== 0) setEvent(view, DecodeEvent['ipv4.opt_duplicate']);
     else {
       const fault = optionFault(buf, at, type, optLen);
-      if (fault !== 0) {
-        setInvalid(view, fault);
-        return;
-      }
-      view.ipOptions |= bit;
+      if (fault === 0) view.ipOptions |= bit;
+      else setInvalid(view, fault);
     }
     at += optLen;
   }
@@ -177,9 +177,8 @@ function optionFault(buf: Uint8Array, at: number, type: number, len: number): nu
       return pointer < 5 || (pointer - 5) % record !== 0 || pointer > len + 1 ? malformed : 0;
     }
     case 130:
-      return len < 3 ? badLength : 0;
     case 133:
-      return len < 5 ? badLength : 0;
+      return len < 3 ? badLength : 0;
     case 134:
       return len < 10 ? badLength : cipsoTagsFit(buf, at + 6, at + len) ? 0 : malformed;
     case 136:

@@ -227,7 +227,8 @@ function decodeOptions(view: PacketView, start: number, end: number, hopByHop: b
       if (needed === 0) setEvent(view, DecodeEvent[hopByHop ? 'ipv6.hopopts_unknown_opt' : 'ipv6.dstopts_unknown_opt']);
       else if (type === 0x05) view.ipOptions |= IPV6_EXT_ROUTER_ALERT;
       else if (type === 0xc2) view.ipOptions |= IPV6_EXT_JUMBO;
-      other = true;
+      // Suricata does not count a jumbo option as content either.
+      if (type !== 0xc2) other = true;
     }
     at += 2 + len;
   }
@@ -284,7 +285,11 @@ function decodeUpperLayer(view: PacketView, at: number, type: number, count: num
     case PROTO_UDP:
     case PROTO_ICMPV6:
     case PROTO_SCTP:
+      decodeTransport(view, at, type);
+      break;
     case PROTO_GRE:
+      // Suricata does not expect tunnels behind extension headers; here they are noted as odd and still followed.
+      if (count > 0) setEvent(view, DecodeEvent['ipv6.unknown_next_header']);
       decodeTransport(view, at, type);
       break;
     case PROTO_ESP:
@@ -299,6 +304,7 @@ function decodeUpperLayer(view: PacketView, at: number, type: number, count: num
       break;
     case PROTO_IPV6:
       view.l4Off = at;
+      if (count > 0) setEvent(view, DecodeEvent['ipv6.unknown_next_header']);
       if (have < IPV6_HEADER_LEN) setInvalid(view, DecodeEvent['ipv6.ipv6_in_ipv6_too_small']);
       else if (view.buf[at]! >>> 4 !== 6) setInvalid(view, DecodeEvent['ipv6.ipv6_in_ipv6_wrong_version']);
       else setTunnel(view, TunnelKind.SIT, at, ETHERTYPE_IPV6);

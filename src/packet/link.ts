@@ -35,7 +35,11 @@ export function decodeNull(view: PacketView): number {
 /** Raw IP: the version nibble decides. */
 export function decodeRaw(view: PacketView): number {
   const at = view.nextOff;
-  const version = at < view.end ? view.buf[at]! >>> 4 : 0;
+  if (at >= view.end) {
+    setInvalid(view, DecodeEvent['ipv4.pkt_too_small']);
+    return 0;
+  }
+  const version = view.buf[at]! >>> 4;
   if (version === 4) return ETHERTYPE_IPV4;
   if (version === 6) return ETHERTYPE_IPV6;
   setInvalid(view, DecodeEvent['ipraw.invalid_ip_version']);

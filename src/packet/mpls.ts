@@ -29,11 +29,11 @@ export function decodeMpls(view: PacketView): number {
   if (label === LABEL_ROUTER_ALERT) setEvent(view, DecodeEvent['mpls.bad_label_router_alert']);
   else if (label === LABEL_IMPLICIT_NULL) setEvent(view, DecodeEvent['mpls.bad_label_implicit_null']);
   else if (label < FIRST_ORDINARY_LABEL) setEvent(view, DecodeEvent['mpls.bad_label_reserved']);
-  return guessPayload(view, at);
+  return guessPayload(view, at, label >= FIRST_ORDINARY_LABEL);
 }
 
 /** Nothing in the stack names the payload: the first nibble has to do (RFC 4928). */
-function guessPayload(view: PacketView, at: number): number {
+function guessPayload(view: PacketView, at: number, ordinary: boolean): number {
   if (at >= view.end) {
     setInvalid(view, DecodeEvent['mpls.pkt_too_small']);
     return 0;
@@ -45,6 +45,6 @@ function guessPayload(view: PacketView, at: number): number {
     view.nextOff = at + 4; // the pseudo-wire control word
     return ETHERTYPE_TEB;
   }
-  setEvent(view, DecodeEvent['mpls.unknown_payload_type']);
+  if (ordinary) setEvent(view, DecodeEvent['mpls.unknown_payload_type']);
   return 0;
 }

@@ -1,6 +1,6 @@
 /** PPP over Ethernet, discovery and session (RFC 2516). */
 import { be16 } from '../util/index.js';
-import { DecodeEvent, setInvalid } from './decode-event.js';
+import { DecodeEvent, setEvent, setInvalid } from './decode-event.js';
 import type { PacketView } from './packet-view.js';
 import { decodePppProtocol } from './ppp.js';
 
@@ -18,10 +18,8 @@ export function decodePppoeSession(view: PacketView): number {
     setInvalid(view, DecodeEvent['pppoe.pkt_too_small']);
     return 0;
   }
-  if (view.buf[at + 1] !== 0) {
-    setInvalid(view, DecodeEvent['pppoe.wrong_code']);
-    return 0;
-  }
+  // Receivers differ in whether they look at the code; what such a frame carries is inspected all the same.
+  if (view.buf[at + 1] !== 0) setEvent(view, DecodeEvent['pppoe.wrong_code']);
   return decodePppProtocol(view, at + HEADER_LEN);
 }
 

@@ -104,7 +104,8 @@ function decodeOption(view: PacketView, buf: Uint8Array, at: number, kind: numbe
       accept(view, TCP_OPT_SACK_PERMITTED, len === 2);
       break;
     case 5:
-      accept(view, TCP_OPT_SACK, len >= 10 && len <= 34 && ((len - 2) & 7) === 0);
+      // An empty one is pointless but seen in the wild.
+      accept(view, TCP_OPT_SACK, len <= 34 && ((len - 2) & 7) === 0);
       break;
     case 8:
       if (accept(view, TCP_OPT_TIMESTAMP, len === 10)) {
@@ -113,26 +114,33 @@ function decodeOption(view: PacketView, buf: Uint8Array, at: number, kind: numbe
       }
       break;
     case 19:
-      accept(view, TCP_OPT_MD5, len === 18);
+      noteAuthentication(view, TCP_OPT_MD5, len === 18);
       break;
     case 29:
-      accept(view, TCP_OPT_AO, len >= 4);
+      noteAuthentication(view, TCP_OPT_AO, len >= 4);
       break;
     case 30:
       view.tcpOptions |= TCP_OPT_MPTCP;
       break;
     case 34:
-      accept(view, TCP_OPT_FAST_OPEN, len === 2 || (len >= 6 && len <= 18 && (len & 1) === 0));
+      accept(view, TCP_OPT_FAST_OPEN, len === 2 || (len >= 4 && len <= 18 && (len & 1) === 0));
       break;
     case 253:
     case 254:
-      if (len >= 4 && be16(buf, at + 2) === FAST_OPEN_MAGIC) accept(view, TCP_OPT_FAST_OPEN, len === 4 || (len >= 8 && len <= 20 && (len & 1) === 0));
+      if (len < 4) setEvent(view, DecodeEvent['tcp.opt_invalid_len']);
+      else if (be16(buf, at + 2) === FAST_OPEN_MAGIC) accept(view, TCP_OPT_FAST_OPEN, len === 4 || len === 12);
       else view.tcpOptions |= TCP_OPT_OTHER;
       break;
     default:
       view.tcpOptions |= TCP_OPT_OTHER;
       break;
   }
+}
+
+/** Signatures are not verified here, so a second one is nobody's business. */
+function noteAuthentication(view: PacketView, bit: number, lengthOk: boolean): void {
+  if (lengthOk) view.tcpOptions |= bit;
+  else setEvent(view, DecodeEvent['tcp.opt_invalid_len']);
 }
 
 /** Note an option. @returns false when it is not to be read: wrong length for its kind, or a second one of it */

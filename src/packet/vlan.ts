@@ -33,7 +33,9 @@ export function decodeVlan(view: PacketView): number {
     setInvalid(view, DecodeEvent['vlan.too_many_layers']);
     return 0;
   }
-  return decodeTypeOrLength(view, at + 2);
+  const type = decodeTypeOrLength(view, at + 2);
+  if (type === 0) setEvent(view, DecodeEvent['vlan.unknown_type']);
+  return type;
 }
 
 /** VN-Tag (Cisco, pre-standard 802.1BR): four bytes, then an EtherType. */
@@ -43,7 +45,9 @@ export function decodeVntag(view: PacketView): number {
     setInvalid(view, DecodeEvent['vntag.header_too_small']);
     return 0;
   }
-  return decodeTypeOrLength(view, at + 4);
+  const type = decodeTypeOrLength(view, at + 4);
+  if (type === 0) setEvent(view, DecodeEvent['vntag.unknown_type']);
+  return type;
 }
 
 /** 802.1ah I-TAG: four bytes of flags and service id, then the customer's MAC addresses and EtherType. */
