@@ -44,7 +44,7 @@ export function parseIpv6(text: string): number[] | undefined {
   if (head === undefined || tail === undefined) return undefined;
   const missing = 8 - head.length - tail.length;
   if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
-  const groups = [...head, ...new Array<number>(missing).fill(0), ...tail];
+  const groups = [...head, ...Array.from({ length: missing }, () => 0), ...tail];
   const words: number[] = [];
   for (let i = 0; i < 8; i += 2) words.push((groups[i]! << 16) | groups[i + 1]!);
   return words;

@@ -356,8 +356,8 @@ test('what is not a capture is refused with file name and reason', (t) => {
     ['text.pcap', [...Buffer.from('hello world, this is text')], /not a capture file/],
     ['short.pcap', [0xd4, 0xc3], /not a capture file/],
     ['header.pcap', [0xd4, 0xc3, 0xb2, 0xa1, 2, 0], /header cut off/],
-    ['version.pcap', [0xd4, 0xc3, 0xb2, 0xa1, 9, 0, ...new Array<number>(18).fill(0)], /version 9/],
-    ['usb.pcap', [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, ...new Array<number>(12).fill(0), 220, 0, 0, 0], /link type 220/],
+    ['version.pcap', [0xd4, 0xc3, 0xb2, 0xa1, 9, 0, ...Array.from({ length: 18 }, () => 0)], /version 9/],
+    ['usb.pcap', [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, ...Array.from({ length: 12 }, () => 0), 220, 0, 0, 0], /link type 220/],
     ['bad.gz', [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff], /corrupt|cut off/],
     ['text.gz', [...gzipSync('hello world')], /not a capture file/],
   ] as const) {
@@ -389,7 +389,7 @@ test('frames of 256 KiB pass a batch that can hold them and are counted when it 
   writer.write(big, 0, 100, 100, 5, 0);
   writer.close();
   const roomy = openCapture(path);
-  t.deepEqual(drain(roomy, 9).map((frame) => frame.bytes.length), [...new Array<number>(5).fill(big.length), 100]);
+  t.deepEqual(drain(roomy, 9).map((frame) => frame.bytes.length), [...Array.from({ length: 5 }, () => big.length), 100]);
   t.is(roomy.oversized, 0);
   const tight = openCapture(path);
   const batch = new FrameBatch(1, 0);
