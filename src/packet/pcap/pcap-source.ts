@@ -53,7 +53,8 @@ export class PcapSource extends CaptureSource {
     const at = window.pos;
     const fraction = data.getUint32(at + 4, little);
     this.tsSec = data.getInt32(at, little);
-    this.tsUsec = this.#nanoseconds ? (fraction / 1000) | 0 : fraction | 0;
+    // Some writers put nanoseconds under the microsecond magic; a second has no more than this.
+    this.tsUsec = Math.min(999_999, this.#nanoseconds ? Math.floor(fraction / 1000) : fraction);
     this.capLen = capLen;
     this.wireLen = Math.max(capLen, data.getInt32(at + 12, little));
     this.recordOff = at + RECORD_HEADER_LEN;
