@@ -30,10 +30,10 @@ import { setTunnel, TunnelKind } from './tunnel.js';
 export const IPV6_HEADER_LEN = 40;
 
 /**
- * Extension headers followed in one packet. Each is at least 8 bytes, so a 64 KiB super-frame could make the decoder
- * walk 8000 of them; no sender that wants its packet delivered uses more than a handful.
+ * Extension headers followed in one packet. Each is at least 8 bytes, so a 64 KiB super-frame could make the decoder walk
+ * 8000 of them. The limit lets a packet of the usual MTU be walked to its end, as receivers do.
  */
-export const MAX_EXT_HEADERS = 64;
+export const MAX_EXT_HEADERS = 256;
 
 /** Bits of `view.ipOptions` for IPv6: extension headers seen, and two things inside them. */
 export const IPV6_EXT_HOPOPTS = 1 << 0;
