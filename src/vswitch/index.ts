@@ -20,3 +20,4 @@ export { PcapPort, type PcapPortOptions } from './ports/pcap.js';
 export { TapPort, type TapPortOptions } from './ports/tap.js';
 export { AfPacketPort, type AfPacketPortOptions } from './ports/af-packet.js';
 export { WireEmitter, type WireSink } from './segment.js';
+export { PcapMirror, type PcapMirrorOptions } from './pcap-mirror.js';

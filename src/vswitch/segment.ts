@@ -45,13 +45,16 @@ import { be16, be32, putBe16, putBe32 } from '../util/index.js';
 
 export const EINVAL = 22;
 export const EMSGSIZE = 90;
+export const EIO = 5;
 
 const MACS = 12;
 const TAG = 4;
+const TCP_CHECKSUM = 16;
+const UDP_CHECKSUM = 6;
 /** Headers that can be segmented: link, IP with extension headers, transport. As in native code. */
 const MAX_HEADERS = 256;
-/** gso_size comes from a guest: without a floor one super-frame could become 65536 frames. As in native code. */
-const MIN_GSO_SIZE = 32;
+/** gso_size comes from a guest: without a bound one super-frame could become 65536 frames. As in native code. */
+const MAX_SEGMENTS = 2048;
 
 /** Takes wire frames. The bytes are only valid during the call. @returns 0 or an errno, which stops the frame */
 export interface WireSink {
@@ -67,6 +70,7 @@ export class WireEmitter {
   private off = 0;
   private len = 0;
   private csumStart = 0;
+  private csumOff = 0;
   private l3 = 0;
   private l4 = 0;
   private headers = 0;
@@ -84,6 +88,7 @@ export class WireEmitter {
     const desc = batch.desc;
     const partial = (desc[d + D_VNET_FLAGS]! & VNET_F_NEEDS_CSUM) !== 0;
     this.csumStart = partial ? desc[d + D_CSUM_START]! : -1;
+    this.csumOff = desc[d + D_CSUM_OFF]!;
     // Captures of other link types know no tags and no offloads.
     if (desc[d + D_LINK_TYPE] !== LinkType.ETHERNET) return sink.wireFrame(batch.arena, desc[d + D_OFF]!, desc[d + D_LEN]!);
     const error = this.applyTag(batch.arena, desc[d + D_OFF]!, desc[d + D_LEN]!, tag);
@@ -91,7 +96,7 @@ export class WireEmitter {
     const gsoType = desc[d + D_GSO_TYPE]! & ~GSO_ECN;
     if (gsoType === GSO_TCPV4 || gsoType === GSO_TCPV6 || gsoType === GSO_UDP_L4) return this.emitSegments(gsoType, desc[d + D_GSO_SIZE]!, mtu, sink);
     if (this.len - this.linkHeaderLength() > mtu) return EMSGSIZE;
-    return partial ? this.emitCompleted(desc[d + D_CSUM_OFF]!, sink) : sink.wireFrame(this.buf, this.off, this.len);
+    return partial ? this.emitCompleted(sink) : sink.wireFrame(this.buf, this.off, this.len);
   }
 
   /** The frame as it shall leave: in the arena when no byte changes, else in `whole`. */
@@ -131,10 +136,10 @@ export class WireEmitter {
   }
 
   /** One frame whose checksum field holds the sum so far (virtio 1.2 section 5.1.6.2). */
-  private emitCompleted(csumOff: number, sink: WireSink): number {
+  private emitCompleted(sink: WireSink): number {
     const start = this.csumStart;
-    const field = start + csumOff;
-    if (start < ETHERNET_HEADER_LEN || csumOff < 0 || field + 2 > this.len) return EINVAL;
+    const field = start + this.csumOff;
+    if (start < ETHERNET_HEADER_LEN || this.csumOff < 0 || field + 2 > this.len) return EINVAL;
     if (this.buf !== this.whole) {
       this.whole.set(this.buf.subarray(this.off, this.off + this.len), 0);
       this.buf = this.whole;
@@ -179,21 +184,25 @@ export class WireEmitter {
     const l4Len = this.udp ? 8 : (buf[off + this.l4 + 12]! >>> 4) << 2;
     this.headers = this.l4 + l4Len;
     if ((!this.udp && l4Len < 20) || this.headers > have) return EINVAL;
-    return this.csumStart >= 0 && this.csumStart !== this.l4 ? EINVAL : 0;
+    return this.csumStart >= 0 && (this.csumStart !== this.l4 || this.csumOff !== (this.udp ? UDP_CHECKSUM : TCP_CHECKSUM)) ? EINVAL : 0;
   }
 
   private emitSegments(gsoType: number, gsoSize: number, mtu: number, sink: WireSink): number {
-    if (gsoSize < MIN_GSO_SIZE) return EINVAL;
     const error = this.parseHeaders(gsoType);
     if (error !== 0) return error;
     const { buf, off, headers, l3, l4, udp, ipv6, segment } = this;
     const payload = this.len - headers;
+    if (gsoSize <= 0 || payload >= gsoSize * MAX_SEGMENTS) return EINVAL;
     if (headers - l3 + Math.min(payload, gsoSize) > mtu) return EMSGSIZE;
-    const check = l4 + (udp ? 6 : 16);
+    const check = l4 + (udp ? UDP_CHECKSUM : TCP_CHECKSUM);
     const ipId = be16(buf, off + l3 + 4);
     const seq = be32(buf, off + l4 + 4);
     const flags = udp ? 0 : buf[off + l4 + 13]!;
-    const pseudo = (udp ? PROTO_UDP : PROTO_TCP) + (ipv6 ? sumBytes(buf, off + l3 + 8, 32, 0) : sumBytes(buf, off + l3 + 12, 8, 0));
+    // Pseudo-header without its length. A partial checksum field holds the sum for the whole super-frame: taking the length
+    // out of it is right even where the destination is not the IPv6 header's (routing header).
+    let pseudo: number;
+    if (this.csumStart >= 0) pseudo = be16(buf, off + check) + (~fold(this.len - l4) & 0xffff);
+    else pseudo = (udp ? PROTO_UDP : PROTO_TCP) + (ipv6 ? sumBytes(buf, off + l3 + 8, 32, 0) : sumBytes(buf, off + l3 + 12, 8, 0));
     segment.set(buf.subarray(off, off + headers), 0);
     let done = 0;
     let index = 0;

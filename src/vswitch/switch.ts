@@ -60,6 +60,7 @@ import {
   type PortState,
   type SwitchPortConfig,
 } from './switch-port.js';
+import { EMSGSIZE } from './segment.js';
 import { MODE_TUNNEL } from './vlan.js';
 
 /** Sends the transmit rows of the batch. PortSet implements it. */
@@ -106,7 +107,6 @@ const OUTPUT_ERROR = DropReason.output_error;
 const OUTPUT_TOO_BIG = DropReason.output_too_big;
 const OUTPUT_OVERFLOW = DropReason.output_overflow;
 
-const EMSGSIZE = 90;
 /** Results of the stages beside a DropReason. */
 const QUEUED = 0;
 const CONSUMED = -1;

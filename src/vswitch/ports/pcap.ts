@@ -15,8 +15,8 @@ import {
   type PcapWriter,
   type PcapngWriter,
 } from '../../packet/index.js';
-import { EINVAL, WireEmitter, type WireSink } from '../segment.js';
-import { EIO, EOPNOTSUPP, type JsPort, type PortEnvironment } from './port.js';
+import { EINVAL, EIO, WireEmitter, type WireSink } from '../segment.js';
+import { EOPNOTSUPP, type JsPort, type PortEnvironment } from './port.js';
 
 export interface PcapPortOptions {
   /** Capture file (pcap or pcapng, plain or gzip) the port receives from. */

@@ -50,7 +50,6 @@ export type Port = NativePort | JsPort;
 
 export const ENODEV = 19;
 export const ENOBUFS = 105;
-export const EIO = 5;
 export const EOPNOTSUPP = 95;
 
 /** Arena bytes received frames may still take; the rest of the arena belongs to frames the pipeline builds. */

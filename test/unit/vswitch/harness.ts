@@ -142,7 +142,7 @@ function ip(dstMac: string, srcMac: string, proto: number, options: FrameOptions
     : putIpv6(scratch, l3, src[0]!, src[1]!, src[2]!, src[3]!, dst[0]!, dst[1]!, dst[2]!, dst[3]!, proto, 255);
   const payload = transport(at);
   const end = payload + (options.payload ?? 20);
-  for (let i = payload; i < end; i++) scratch[i] = i * 7;
+  for (let i = payload; i < end; i++) scratch[i] = (i - payload) * 7;
   if (v4) finishIpv4(scratch, l3, end);
   else finishIpv6(scratch, l3, end);
   return scratch.slice(0, end);
