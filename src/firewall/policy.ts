@@ -2,7 +2,8 @@
  * The firewall's judgement: an immutable snapshot of all VMs' compiled policies, applied to packets with their
  * connection-tracking state. Replaced whole when the policy changes (`generation`); what is remembered is in FirewallState.
  */
-import { PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_CWR, TCP_ECE, TCP_SYN, type PacketView } from '../packet/index.js';
+import { PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, TCP_CWR, TCP_ECE, type PacketView } from '../packet/index.js';
+import { isHalfOpen } from '../flow/index.js';
 import { CtState, DropReason, Verdict } from '../pipeline/index.js';
 import { Classifier, Decision, decisionOf, decisionRule, isPermitted } from './classifier.js';
 import { Direction, FIREWALL_GID, type FirewallPolicy, type FirewallRule, type VmPolicy } from './model.js';
@@ -60,9 +61,8 @@ export class Firewall {
   readonly #key = new PacketKey();
   readonly #opening = new PacketKey();
   /** What the two ends decided about the packet judged last; `opened` stores it with the flow. */
-  #outgoing = 0;
-  #incoming = 0;
-  #verdict: Verdict = Verdict.NONE;
+  #outgoing: number = Decision.DEFAULT_ALLOW;
+  #incoming: number = Decision.DEFAULT_ALLOW;
 
   /**
    * @param vmPolicies name of the policy of each VM index; null = none, everything passes
@@ -101,38 +101,32 @@ export class Firewall {
       return Verdict.DROP;
     }
     if (this.#checksPackets && this.#failsPacketChecks(view, src, dst, srcVm, dstVm)) return Verdict.DROP;
-    const flowId = view.flowId;
-    if (ctState === CtState.ESTABLISHED && flowId >= 0 && state.generations[flowId] === this.generation) {
-      return state.verdicts[flowId] as Verdict;
-    }
-    return this.#evaluate(view, ctState, src, dst, srcVm, dstVm);
+    const known = view.flowId >= 0 && (ctState === CtState.ESTABLISHED || ctState === CtState.NEW);
+    if (known && state.isPermitted(view.flowId, this.generation)) return Verdict.PASS;
+    return this.#evaluate(view, known ? CtState.ESTABLISHED : ctState, src, dst, srcVm, dstVm);
   }
 
   /**
    * The flow of the packet judged last was entered into the flow table under `view.flowId`. Call it directly after; it
-   * stores the decision with the flow and counts the connection.
+   * stores the decision with the flow and counts the connection. The state's `closed` takes it back.
    */
   opened(view: PacketView, srcVm: number, dstVm: number): void {
     const flowId = view.flowId;
-    if (flowId < 0) return;
+    // A flow picked up at its SYN+ACK runs against this packet: its next packet is judged as its opening would have been.
+    if (flowId < 0 || view.flowDir !== 0) return;
     const src = srcVm < 0 ? null : this.#vms[srcVm]!;
     const dst = dstVm < 0 ? null : this.#vms[dstVm]!;
-    this.#state.forget(flowId);
-    const limits = this.#state.limits;
+    const { limits, flows } = this.#state;
     if (limits !== null) {
       limits.close(flowId);
+      const halfOpen = view.proto === PROTO_TCP && isHalfOpen(flows.state(flowId));
       if (src !== null && src.limited) limits.open(flowId, srcVm, Direction.OUTGOING, view.dst0, view.dst1, view.dst2, view.dst3, false);
-      if (dst !== null && dst.limited) limits.open(flowId, dstVm, Direction.INCOMING, view.src0, view.src1, view.src2, view.src3, view.proto === PROTO_TCP);
+      if (dst !== null && dst.limited) limits.open(flowId, dstVm, Direction.INCOMING, view.src0, view.src1, view.src2, view.src3, halfOpen);
     }
     this.#remember(flowId, view.proto, src, dst);
   }
 
-  /** The flow left the flow table. */
-  closed(flowId: number): void {
-    this.#state.forget(flowId);
-    this.#state.limits?.close(flowId);
-  }
-
+  /** `ctState` ESTABLISHED stands for any packet of a flow in the table, answered or not. */
   #evaluate(view: PacketView, ctState: number, src: CompiledPolicy | null, dst: CompiledPolicy | null, srcVm: number, dstVm: number): Verdict {
     this.#key.load(view);
     const reply = view.flowDir === 1;
@@ -154,9 +148,8 @@ export class Firewall {
       view.reason = DropReason.ct_limit;
       return Verdict.DROP;
     }
-    this.#outgoing = reply ? incoming : outgoing;
-    this.#incoming = reply ? outgoing : incoming;
-    this.#verdict = verdict;
+    this.#outgoing = outgoing;
+    this.#incoming = incoming;
     if (ctState === CtState.ESTABLISHED) this.#establishedAgain(view, src, dst);
     else this.#report(view, src, dst, srcVm, dstVm);
     return verdict;
@@ -202,21 +195,21 @@ export class Firewall {
     return decisionOf(code) === Decision.REJECT ? Verdict.REJECT : Verdict.DROP;
   }
 
-  /** An established flow was judged again, by a new generation or because its handshake was not complete. */
+  /** A flow was judged again: by a new generation, or because its handshake was not complete. */
   #establishedAgain(view: PacketView, src: CompiledPolicy | null, dst: CompiledPolicy | null): void {
-    const flowId = view.flowId;
-    if (flowId < 0) return;
-    const limits = this.#state.limits;
-    if (limits !== null && limits.isHalfOpen(flowId) && view.flowDir === 0 && (view.tcpFlags & (TCP_SYN | TCP_ACK)) === TCP_ACK) limits.completed(flowId);
-    this.#remember(flowId, this.#key.proto, src, dst);
+    const { limits, flows } = this.#state;
+    if (limits !== null && limits.isHalfOpen(view.flowId) && !isHalfOpen(flows.state(view.flowId))) limits.completed(view.flowId);
+    this.#remember(view.flowId, this.#key.proto, src, dst);
   }
 
   /** Let the flow's next packets pass unjudged, unless an end wants to see each of them. */
   #remember(flowId: number, proto: number, src: CompiledPolicy | null, dst: CompiledPolicy | null): void {
     if ((src !== null && !src.tracks(proto)) || (dst !== null && !dst.tracks(proto))) return;
-    const limits = this.#state.limits;
+    const { limits, flows } = this.#state;
     if (limits !== null && limits.isHalfOpen(flowId)) return;
-    this.#state.permit(flowId, this.generation, this.#verdict, this.#outgoing, this.#incoming);
+    // Bypass has no state: every packet has to match its rule.
+    if (combine(src, this.#outgoing, dst, this.#incoming) === Verdict.BYPASS) return;
+    flows.setRule(flowId, decisionRule(this.#incoming) || decisionRule(this.#outgoing) || -1, this.generation);
   }
 
   /** Tell about Log Only rules. A packet that may pass because nothing denies it is still logged. */

@@ -1,37 +1,21 @@
 /** What the firewall remembers between packets. Outlives policy snapshots: each new Firewall is handed the same state. */
-import { Verdict } from '../pipeline/index.js';
+import { R_GENERATION, R_STRIDE, type FlowTable } from '../flow/index.js';
 import { ConnectionLimits } from './limits.js';
 import { Recon } from './recon.js';
 
-/**
- * Per flow: the generation that last permitted it, with what verdict and by which rules. Rows are the flow table's ids.
- *
- * A row is only written for a packet that was permitted, and a flow only exists because its first packet was. So a row that
- * an earlier flow with the same id left behind cannot permit too much: if it carries the current generation, the newer flow
- * was judged by that generation as well.
- */
 export class FirewallState {
-  readonly generations: Int32Array;
-  readonly verdicts: Uint8Array;
-  /** Decision codes (classifier.ts) of the opening packet: source VM outgoing, destination VM incoming. */
-  readonly outgoing: Int32Array;
-  readonly incoming: Int32Array;
+  readonly flows: FlowTable;
   readonly recon: Recon;
-  readonly maxFlows: number;
   readonly #seed: number;
   #limits: ConnectionLimits | null = null;
 
   /**
-   * @param maxFlows size of the flow table
+   * @param flows the decision of a flow is kept in its record (generation and rule)
    * @param seed random per process, for hash tables that traffic fills
    */
-  constructor(maxFlows: number, seed: number) {
-    this.maxFlows = maxFlows;
+  constructor(flows: FlowTable, seed: number) {
+    this.flows = flows;
     this.#seed = seed;
-    this.generations = new Int32Array(maxFlows);
-    this.verdicts = new Uint8Array(maxFlows);
-    this.outgoing = new Int32Array(maxFlows);
-    this.incoming = new Int32Array(maxFlows);
     this.recon = new Recon(seed);
   }
 
@@ -41,18 +25,16 @@ export class FirewallState {
   }
 
   enableLimits(): ConnectionLimits {
-    return (this.#limits ??= new ConnectionLimits(this.maxFlows, this.#seed));
+    return (this.#limits ??= new ConnectionLimits(this.flows.capacity, this.#seed));
   }
 
-  permit(flowId: number, generation: number, verdict: Verdict, outgoing: number, incoming: number): void {
-    this.generations[flowId] = generation;
-    this.verdicts[flowId] = verdict;
-    this.outgoing[flowId] = outgoing;
-    this.incoming[flowId] = incoming;
+  /** True when this generation has permitted the flow. */
+  isPermitted(flowId: number, generation: number): boolean {
+    return this.flows.records[flowId * R_STRIDE + R_GENERATION] === generation;
   }
 
-  /** Judge the flow again with its next packet. */
-  forget(flowId: number): void {
-    this.generations[flowId] = 0;
+  /** The flow left the flow table (call from FlowTable.onEnd). */
+  closed(flowId: number): void {
+    this.#limits?.close(flowId);
   }
 }
