@@ -14,3 +14,5 @@ export { Firewall, type FirewallLog } from './policy.js';
 export { FirewallState } from './state.js';
 export { ConnectionLimits } from './limits.js';
 export { Recon, ReconKind, RECON_NAMES } from './recon.js';
+export { Rejecter, type RejectOptions } from './reject.js';
+export { analyse, type Finding, type FindingKind } from './analysis.js';

@@ -102,7 +102,10 @@ export class Firewall {
     }
     if (this.#checksPackets && this.#failsPacketChecks(view, src, dst, srcVm, dstVm)) return Verdict.DROP;
     const known = view.flowId >= 0 && (ctState === CtState.ESTABLISHED || ctState === CtState.NEW);
-    if (known && state.isPermitted(view.flowId, this.generation)) return Verdict.PASS;
+    if (known) {
+      const permitted = view.flowDir === 0 ? state.isPermitted(view.flowId, this.generation, srcVm, dstVm) : state.isPermitted(view.flowId, this.generation, dstVm, srcVm);
+      if (permitted) return Verdict.PASS;
+    }
     return this.#evaluate(view, known ? CtState.ESTABLISHED : ctState, src, dst, srcVm, dstVm);
   }
 
@@ -112,8 +115,10 @@ export class Firewall {
    */
   opened(view: PacketView, srcVm: number, dstVm: number): void {
     const flowId = view.flowId;
+    if (flowId < 0) return;
+    this.#state.forget(flowId);
     // A flow picked up at its SYN+ACK runs against this packet: its next packet is judged as its opening would have been.
-    if (flowId < 0 || view.flowDir !== 0) return;
+    if (view.flowDir !== 0) return;
     const src = srcVm < 0 ? null : this.#vms[srcVm]!;
     const dst = dstVm < 0 ? null : this.#vms[dstVm]!;
     const { limits, flows } = this.#state;
@@ -123,7 +128,7 @@ export class Firewall {
       if (src !== null && src.limited) limits.open(flowId, srcVm, Direction.OUTGOING, view.dst0, view.dst1, view.dst2, view.dst3, false);
       if (dst !== null && dst.limited) limits.open(flowId, dstVm, Direction.INCOMING, view.src0, view.src1, view.src2, view.src3, halfOpen);
     }
-    this.#remember(flowId, view.proto, src, dst);
+    this.#remember(view, src, dst, srcVm, dstVm);
   }
 
   /** `ctState` ESTABLISHED stands for any packet of a flow in the table, answered or not. */
@@ -150,7 +155,7 @@ export class Firewall {
     }
     this.#outgoing = outgoing;
     this.#incoming = incoming;
-    if (ctState === CtState.ESTABLISHED) this.#establishedAgain(view, src, dst);
+    if (ctState === CtState.ESTABLISHED) this.#establishedAgain(view, src, dst, srcVm, dstVm);
     else this.#report(view, src, dst, srcVm, dstVm);
     return verdict;
   }
@@ -196,20 +201,23 @@ export class Firewall {
   }
 
   /** A flow was judged again: by a new generation, or because its handshake was not complete. */
-  #establishedAgain(view: PacketView, src: CompiledPolicy | null, dst: CompiledPolicy | null): void {
+  #establishedAgain(view: PacketView, src: CompiledPolicy | null, dst: CompiledPolicy | null, srcVm: number, dstVm: number): void {
     const { limits, flows } = this.#state;
     if (limits !== null && limits.isHalfOpen(view.flowId) && !isHalfOpen(flows.state(view.flowId))) limits.completed(view.flowId);
-    this.#remember(view.flowId, this.#key.proto, src, dst);
+    this.#remember(view, src, dst, srcVm, dstVm);
   }
 
   /** Let the flow's next packets pass unjudged, unless an end wants to see each of them. */
-  #remember(flowId: number, proto: number, src: CompiledPolicy | null, dst: CompiledPolicy | null): void {
+  #remember(view: PacketView, src: CompiledPolicy | null, dst: CompiledPolicy | null, srcVm: number, dstVm: number): void {
+    const { flowId, flowDir, proto } = view;
     if ((src !== null && !src.tracks(proto)) || (dst !== null && !dst.tracks(proto))) return;
-    const { limits, flows } = this.#state;
+    const { limits } = this.#state;
     if (limits !== null && limits.isHalfOpen(flowId)) return;
     // Bypass has no state: every packet has to match its rule.
     if (combine(src, this.#outgoing, dst, this.#incoming) === Verdict.BYPASS) return;
-    flows.setRule(flowId, decisionRule(this.#incoming) || decisionRule(this.#outgoing) || -1, this.generation);
+    const rule = decisionRule(this.#incoming) || decisionRule(this.#outgoing);
+    if (flowDir === 0) this.#state.permit(flowId, this.generation, srcVm, dstVm, rule);
+    else this.#state.permit(flowId, this.generation, dstVm, srcVm, rule);
   }
 
   /** Tell about Log Only rules. A packet that may pass because nothing denies it is still logged. */
