@@ -89,33 +89,87 @@ function grown(bits: Uint32Array, words: number): Uint32Array {
 /** Marks a rule in TxDetect.bits that has already alerted. */
 export const TX_MATCHED = 1 << 30;
 
-export class TxDetect {
-  /** Prefilter engines that are through with this transaction, per direction: bit = engine number in its list. */
-  readonly engineDone = new Uint32Array(2 * ENGINE_WORDS);
-  /** Streaming engines: bytes scanned of which instance. Index = direction * MAX_ENGINES + engine number. */
+export const ENGINE_WORDS = 4;
+/** Prefilter engines (buffer databases) one application protocol may have per direction. */
+export const MAX_ENGINES = ENGINE_WORDS * 32;
+
+/** One direction of a transaction. */
+export class TxDirection {
+  /** Prefilter engines that are through with it: one bit each. */
+  readonly engineDone = new Uint32Array(ENGINE_WORDS);
+  /** Streaming engines: bytes scanned, and of which instance. Grown on first use. */
   scannedTo: Float64Array = NO_INTS;
   instance: Int32Array = NO_INSTANCES;
-  /** Rules under way: index and the bits of their buffers that matched. */
-  rules: Int32Array = new Int32Array(16);
-  bits: Int32Array = new Int32Array(16);
-  /** Rules of direction 0 are rows [0, count0), those of direction 1 are kept in a second pair. */
+  /** Rules under way: index, and the bits of the buffers that matched already. */
+  rules: Int32Array = NO_INSTANCES;
+  bits: Int32Array = NO_INSTANCES;
   count = 0;
   /** The rules without a pattern were started. */
   started = false;
+  /** Looked at for the last time. */
   closed = false;
 
   reset(): void {
     this.engineDone.fill(0);
-    if (this.scannedTo !== NO_INTS) {
-      this.scannedTo.fill(0);
-      this.instance.fill(0);
-    }
+    this.scannedTo.fill(0);
+    this.instance.fill(0);
     this.count = 0;
     this.started = false;
     this.closed = false;
   }
+
+  engineIsDone(engine: number): boolean {
+    return (this.engineDone[engine >>> 5]! & (1 << (engine & 31))) !== 0;
+  }
+
+  markEngine(engine: number): void {
+    this.engineDone[engine >>> 5]! |= 1 << (engine & 31);
+  }
+
+  /** Make room for the marks of streaming engines. */
+  streaming(): void {
+    if (this.scannedTo !== NO_INTS) return;
+    this.scannedTo = new Float64Array(MAX_ENGINES);
+    this.instance = new Int32Array(MAX_ENGINES);
+  }
+
+  /** Row of a rule, or -1. Rows are few. */
+  rowOf(rule: number): number {
+    for (let i = 0; i < this.count; i++) if (this.rules[i] === rule) return i;
+    return -1;
+  }
+
+  /** @returns the new row, or -1 when the table is full */
+  add(rule: number): number {
+    if (this.count >= MAX_PENDING_TX_RULES) return -1;
+    if (this.count >= this.rules.length) {
+      const size = Math.max(8, this.rules.length * 2);
+      const rules = new Int32Array(size);
+      rules.set(this.rules);
+      this.rules = rules;
+      const bits = new Int32Array(size);
+      bits.set(this.bits);
+      this.bits = bits;
+    }
+    this.rules[this.count] = rule;
+    this.bits[this.count] = 0;
+    return this.count++;
+  }
 }
 
-export const ENGINE_WORDS = 4;
-export const MAX_ENGINES = ENGINE_WORDS * 32;
+/** Both directions of one transaction. */
+export class TxDetect {
+  readonly toServer = new TxDirection();
+  readonly toClient = new TxDirection();
+
+  direction(dir: number): TxDirection {
+    return dir === 0 ? this.toServer : this.toClient;
+  }
+
+  reset(): void {
+    this.toServer.reset();
+    this.toClient.reset();
+  }
+}
+
 const NO_INSTANCES = new Int32Array(0);

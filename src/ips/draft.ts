@@ -1,0 +1,184 @@
+/** A rule while its options are read. Keywords add to it; `compile.ts` turns it into a CompiledRule. */
+import type { Rule } from 'snort-rule-parser';
+import type { AppCatalog } from './app-catalog.js';
+import { MAX_BYTE_VARS } from './match/context.js';
+import type { PacketMatch, PostMatch, TxMatch } from './match/match.js';
+import type { ContentStep, Step } from './match/step.js';
+import type { Arg, OptionText } from './option.js';
+import { PACKET_BUFFERS } from './packet-buffer.js';
+import type { Threshold } from './state/threshold.js';
+import type { Transform } from './transform.js';
+
+/** Names given to small numbers, shared by all rules of a set: flowbits, xbits, flowints. */
+export class NameTable {
+  readonly #ids = new Map<string, number>();
+
+  id(name: string): number {
+    let id = this.#ids.get(name);
+    if (id === undefined) this.#ids.set(name, (id = this.#ids.size));
+    return id;
+  }
+
+  get size(): number {
+    return this.#ids.size;
+  }
+}
+
+/** What all rules of a set share while it is compiled. */
+export class CompileContext {
+  readonly flowbits = new NameTable();
+  readonly flowints = new NameTable();
+  readonly hostbits = new NameTable();
+
+  constructor(readonly apps: AppCatalog) {}
+}
+
+export type BufferKind = 'payload' | 'packet' | 'tx' | 'base64';
+
+/** One buffer of the rule with the steps that look at it. */
+export class BufferDraft {
+  readonly steps: Step[] = [];
+  readonly transforms: Transform[] = [];
+
+  constructor(
+    readonly kind: BufferKind,
+    readonly name: string,
+  ) {}
+
+  get transformed(): boolean {
+    return this.transforms.length > 0;
+  }
+}
+
+export const DIR_TO_SERVER = 1;
+export const DIR_TO_CLIENT = 2;
+export const DIR_BOTH = 3;
+
+export class RuleDraft {
+  readonly payload = new BufferDraft('payload', 'payload');
+  readonly buffers: BufferDraft[] = [this.payload];
+  /** Where the next content goes. */
+  current: BufferDraft = this.payload;
+  /** Content the next modifier is about. */
+  lastContent: { step: ContentStep; buffer: BufferDraft } | null = null;
+  readonly packetMatches: PacketMatch[] = [];
+  readonly txMatches: TxMatch[] = [];
+  readonly postMatches: PostMatch[] = [];
+  /** Directions the rule asks for. */
+  directions = DIR_BOTH;
+  needsFlow = false;
+  /** Some match looks at single packets: dsize, flags, ttl ... */
+  requiresPacket = false;
+  onlyStream = false;
+  noStream = false;
+  /** Keywords other than the header and descriptive ones occurred: the rule is no longer judged once per flow. */
+  perPacket = false;
+  /** Only app-layer-protocol and what may stand beside it. */
+  protocolOnly = false;
+  noalert = false;
+  bypass = false;
+  threshold: Threshold | null = null;
+  detectionFilter: Threshold | null = null;
+  readonly decodeEvents: number[] = [];
+  stateRank = 0;
+  /** Application protocol the keywords imply, '' = none. */
+  impliedApp = '';
+  /** The rule asked for prefilter on something that is no content. */
+  prefilter = false;
+  fastPatternSeen = false;
+  readonly #variables = new Map<string, number>();
+
+  constructor(
+    readonly rule: Rule,
+    readonly context: CompileContext,
+  ) {}
+
+  /** Go on in a sticky buffer of an application protocol. */
+  select(option: OptionText, name: string): void {
+    const buffer = this.bufferNamed(option, name);
+    this.current = buffer;
+    this.lastContent = null;
+  }
+
+  /** The draft of a buffer by name, created on first use. */
+  bufferNamed(option: OptionText, name: string): BufferDraft {
+    const packet = PACKET_BUFFERS.some((buffer) => buffer.name === name);
+    if (!packet && this.context.apps.buffer(name) === null) {
+      option.fail(null, `no protocol parser offers the buffer ${name}`, [], 'unknown-buffer');
+    }
+    if (!this.context.apps.isMultiInstance(name)) {
+      const known = this.buffers.find((buffer) => buffer.name === name && !buffer.transformed);
+      if (known !== undefined) return known;
+    }
+    const buffer = new BufferDraft(packet ? 'packet' : 'tx', name);
+    this.buffers.push(buffer);
+    return buffer;
+  }
+
+  /** Back to the packet payload. */
+  selectPayload(): void {
+    this.current = this.payload;
+    this.lastContent = null;
+  }
+
+  add(step: Step): void {
+    this.current.steps.push(step);
+  }
+
+  addContent(step: ContentStep): void {
+    this.current.steps.push(step);
+    this.lastContent = { step, buffer: this.current };
+  }
+
+  /** The content a modifier follows; refuses the rule when there is none. */
+  content(option: OptionText): ContentStep {
+    if (this.lastContent === null) option.fail(null, 'has to follow a content', ['content:"..."; ' + option.name], 'conflict');
+    return this.lastContent.step;
+  }
+
+  /** Move the last content to a buffer (the legacy modifiers http_uri and kin). */
+  moveContent(option: OptionText, name: string): void {
+    const content = this.content(option);
+    const from = this.lastContent!.buffer;
+    if (from !== this.payload && from.name !== name) {
+      option.fail(null, `the content is in the sticky buffer ${from.name} already`, ['pkt_data before the content'], 'conflict');
+    }
+    const to = this.buffers.find((buffer) => buffer.name === name && !buffer.transformed) ?? this.bufferNamed(option, name);
+    const at = from.steps.indexOf(content);
+    if (at >= 0) from.steps.splice(at, 1);
+    to.steps.push(content);
+    this.lastContent = { step: content, buffer: to };
+  }
+
+  /** Slot of a new byte variable. */
+  defineVariable(option: OptionText, arg: Arg): number {
+    if (!/^[a-z_][\w.-]*$/i.test(arg.text)) option.fail(arg, 'not a name for a variable', ['a letter, then letters, digits, _']);
+    const known = this.#variables.get(arg.text);
+    if (known !== undefined) return known;
+    if (this.#variables.size >= MAX_BYTE_VARS) option.fail(arg, `more than ${MAX_BYTE_VARS} variables in one rule`, [], 'limit');
+    this.#variables.set(arg.text, this.#variables.size);
+    return this.#variables.size - 1;
+  }
+
+  /** Slot of a variable that an earlier byte_extract or byte_math defined. */
+  variable(option: OptionText, arg: Arg): number {
+    const slot = this.#variables.get(arg.text);
+    if (slot === undefined) {
+      option.fail(arg, 'neither a number nor a variable defined before by byte_extract or byte_math', [...this.#variables.keys()]);
+    }
+    return slot;
+  }
+
+  /** Restrict the directions; refuses the rule when nothing is left. */
+  restrict(option: OptionText, directions: number): void {
+    this.directions &= directions;
+    this.needsFlow = true;
+    if (this.directions === 0) option.fail(null, 'to_server and to_client exclude each other', [], 'conflict');
+  }
+
+  addPacketMatch(match: PacketMatch, requiresPacket = true): void {
+    this.packetMatches.push(match);
+    this.perPacket = true;
+    if (requiresPacket) this.requiresPacket = true;
+  }
+}

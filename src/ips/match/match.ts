@@ -1,0 +1,22 @@
+/** The three kinds of test outside inspection chains. One class per keyword, one method, no closures. */
+import type { Transaction } from '../../protocols/index.js';
+import type { InspectContext } from './context.js';
+
+/** Looks at the packet or its flow: flags, dsize, flowbits:isset. */
+export abstract class PacketMatch {
+  abstract matches(ctx: InspectContext): boolean;
+}
+
+/** Runs once the whole rule matched: flowbits:set, xbits:set. */
+export abstract class PostMatch {
+  abstract apply(ctx: InspectContext): void;
+}
+
+/** Outcome of a test on a transaction that still goes on. */
+export const TxOutcome = { NO: 0, YES: 1, LATER: 2 } as const;
+
+/** Looks at a transaction as a whole: app-layer-event. */
+export abstract class TxMatch {
+  /** @param done nothing more will change in this direction */
+  abstract evaluate(tx: Transaction, dir: number, done: boolean): number;
+}
