@@ -30,7 +30,11 @@ export class CompileContext {
   readonly flowints = new NameTable();
   readonly hostbits = new NameTable();
 
-  constructor(readonly apps: AppCatalog) {}
+  /** @param hasKeyword does the registry have this keyword (for `requires`) */
+  constructor(
+    readonly apps: AppCatalog,
+    readonly hasKeyword: (name: string) => boolean,
+  ) {}
 }
 
 export type BufferKind = 'payload' | 'packet' | 'tx' | 'base64';
@@ -76,6 +80,7 @@ export class RuleDraft {
   /** Only app-layer-protocol and what may stand beside it. */
   protocolOnly = false;
   noalert = false;
+  alert = false;
   bypass = false;
   threshold: Threshold | null = null;
   detectionFilter: Threshold | null = null;

@@ -1,7 +1,7 @@
 /**
  * Why a rule was not loaded. A refused rule is never half-loaded: the first fault found ends its compilation.
  */
-import { formatError, type Rule, type RuleError, type RuleOption } from 'snort-rule-parser';
+import { formatError, locate, type Rule, type RuleError, type RuleOption } from 'snort-rule-parser';
 
 /** Groups refusals in reports; stable names. */
 export const REFUSAL_REASONS = [
@@ -42,7 +42,7 @@ export class RuleRefused extends Error {
     readonly reason: RefusalReason,
     /** Option at fault, null for the rule header. */
     readonly option: RuleOption | null,
-    /** Offset of the token in the value of the option (header: in `Rule.text`); -1 = the keyword itself. */
+    /** Offset of the token in the value of the option (header: in `Rule.source.text`); -1 = the keyword itself. */
     readonly at: number,
     readonly token: string,
     message: string,
@@ -52,24 +52,12 @@ export class RuleRefused extends Error {
   }
 }
 
-/** Line and column of index `at` of the rule's logical text. `column0` is the column of index `at0` on the same line. */
-function place(rule: Rule, at: number, at0: number, column0: number): { line: number; column: number } {
-  const starts = rule.lineStarts;
-  let row = 0;
-  let row0 = 0;
-  for (let i = 1; i < starts.length; i++) {
-    if (starts[i]!.at <= at) row = i;
-    if (starts[i]!.at <= at0) row0 = i;
-  }
-  const column = row === row0 ? column0 + at - at0 : at - starts[row]!.at + 1;
-  return { line: rule.firstLine + row, column };
-}
-
-/** Index of an option's name in `Rule.text`. */
+/** Index of an option's name in the rule's logical text. */
 function optionIndex(rule: Rule, option: RuleOption): number {
-  let start = rule.lineStarts[0]!;
-  for (const candidate of rule.lineStarts) if (candidate.offset <= option.offset) start = candidate;
-  return start.at + option.offset - start.offset;
+  const { source } = rule;
+  let at = option.offset - source.offset;
+  for (const start of source.continuations) if (start.offset <= option.offset) at = start.at + option.offset - start.offset;
+  return at;
 }
 
 /** Where the fault stands, as a refusal that reports can print. */
@@ -78,21 +66,17 @@ export function toRefusal(rule: Rule, fault: RuleRefused): Refusal {
   let column = rule.column;
   const { option } = fault;
   if (option !== null) {
-    line = option.line;
-    column = option.column;
+    ({ line, column } = option);
     if (fault.at >= 0 && option.value !== null) {
-      const nameAt = optionIndex(rule, option);
-      const valueAt = rule.text.indexOf(option.value, nameAt + option.name.length);
-      if (valueAt >= 0) ({ line, column } = place(rule, valueAt + fault.at, nameAt, option.column));
+      const valueAt = rule.source.text.indexOf(option.value, optionIndex(rule, option) + option.name.length);
+      if (valueAt >= 0) ({ line, column } = locate(rule.source, valueAt + fault.at));
     }
   } else if (fault.at >= 0) {
-    let start = rule.lineStarts[0]!;
-    for (const candidate of rule.lineStarts) if (candidate.offset <= rule.offset) start = candidate;
-    ({ line, column } = place(rule, fault.at, start.at + rule.offset - start.offset, rule.column));
+    ({ line, column } = locate(rule.source, fault.at));
   }
   return {
     reason: fault.reason,
-    file: rule.file,
+    file: rule.source.file,
     line,
     column,
     gid: rule.gid,

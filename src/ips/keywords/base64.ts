@@ -2,7 +2,7 @@
 import { BufferDraft } from '../draft.js';
 import { keyword } from '../keyword.js';
 import { Base64Step } from '../match/step.js';
-import { splitWord } from '../option.js';
+import { splitWord, type OptionText } from '../option.js';
 
 export const base64Decode = keyword({
   name: 'base64_decode',
@@ -10,7 +10,7 @@ export const base64Decode = keyword({
   help: 'Decodes base64 text in the buffer for base64_data.',
   usage: ['base64_decode', 'base64_decode:[bytes n][,offset n][,relative]'],
   value: 'optional',
-  parse(draft, option) {
+  parse(draft, option: OptionText) {
     const step = new Base64Step();
     for (const arg of option.split()) {
       const { word, rest } = splitWord(arg);
@@ -32,7 +32,7 @@ export const base64Data = keyword({
   help: 'The contents that follow look at what base64_decode decoded.',
   usage: ['base64_data'],
   value: 'none',
-  parse(draft, option) {
+  parse(draft, option: OptionText) {
     const decoder = draft.buffers.flatMap((buffer) => buffer.steps).find((step) => step instanceof Base64Step);
     if (decoder === undefined) option.fail(null, 'has to follow base64_decode', ['base64_decode; base64_data'], 'conflict');
     let data = draft.buffers.find((buffer) => buffer.kind === 'base64');

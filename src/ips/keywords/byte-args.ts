@@ -48,7 +48,6 @@ export class FormatReader {
     const { option, format } = this;
     if (this.#base !== null && this.#string === null) option.fail(this.#base, 'a base needs string', ['string,' + this.#base.text], 'conflict');
     if (this.#string !== null) {
-      if (this.#endian !== null) option.fail(this.#endian, 'a number in text has no byte order', [], 'conflict');
       format.radix = this.#base?.text === 'hex' ? 16 : this.#base?.text === 'oct' ? 8 : 10;
       if (count > MAX_TEXT_DIGITS) option.fail(bytes, `more than ${MAX_TEXT_DIGITS} digits`, [`1..${MAX_TEXT_DIGITS}`]);
     } else if (count > MAX_BINARY_BYTES) {

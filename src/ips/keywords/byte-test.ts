@@ -32,7 +32,7 @@ export const byteTest = keyword({
     if (args.length < 4) option.fail(option.whole(), 'fewer than four values', ['bytes,operator,value,offset']);
     const [bytes, operator, value, offset] = args as [Arg, Arg, Arg, Arg];
     const step = new ByteTestStep();
-    const count = valueOrVariable(draft, option, bytes, 1, 23);
+    const count = valueOrVariable(draft, option, bytes, 0, 23);
     step.bytes = count.value;
     step.bytesVar = count.variable;
     const sign = /^(!?)\s*(<=|>=|<|>|=|&|\^)?$/.exec(operator.text);

@@ -4,8 +4,8 @@ import { keyword } from '../keyword.js';
 import { ContentStep } from '../match/step.js';
 import type { OptionText } from '../option.js';
 
-/** Longest pattern, as in Suricata. */
-const MAX_CONTENT = 255;
+/** Longest pattern: contents cannot be longer than the offsets that place them. */
+const MAX_CONTENT = 65_535;
 
 export function parseContent(draft: RuleDraft, option: OptionText): ContentPayload {
   const decoded = decodeContent(option.value);

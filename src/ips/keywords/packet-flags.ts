@@ -57,7 +57,7 @@ export const flags = keyword({
   help: 'TCP flags: exactly these, with + at least these, with * any of them, with ! not these; behind a comma those to ignore.',
   usage: ['flags:[+|*|!]FSRPAUEC0[,ignored flags]'],
   value: 'required',
-  parse(draft, option) {
+  parse(draft, option: OptionText) {
     const [first, ignored, ...more] = option.split();
     if (first === undefined) option.fail(option.whole(), 'flags are missing', Object.keys(FLAGS));
     if (more.length > 0) option.fail(more[0]!, 'more than two lists', ['flags,ignored flags']);
@@ -95,7 +95,7 @@ export const ipopts = keyword({
   help: 'The IPv4 header has this option.',
   usage: [`ipopts:${Object.keys(IP_OPTIONS).join('|')}`],
   value: 'required',
-  parse(draft, option) {
+  parse(draft, option: OptionText) {
     const arg = option.unquoted();
     if (!Object.hasOwn(IP_OPTIONS, arg.text)) option.fail(arg, 'unknown IP option', Object.keys(IP_OPTIONS));
     draft.addPacketMatch(new IpOptionMatch(IP_OPTIONS[arg.text]!));
@@ -134,7 +134,7 @@ export const fragbits = keyword({
   help: 'Fragmentation bits: more fragments (M), do not fragment (D), reserved (R); + all, * any, ! not.',
   usage: ['fragbits:[+|*|!]MDR'],
   value: 'required',
-  parse(draft, option) {
+  parse(draft, option: OptionText) {
     const arg = option.unquoted();
     const match = /^([+*!]?)\s*([MDR]+)\s*([+*!]?)$/i.exec(arg.text);
     if (match === null || (match[1] !== '' && match[3] !== '')) option.fail(arg, 'not fragmentation bits', ['M', 'D', 'R', ...MODES]);
@@ -161,7 +161,7 @@ export const fragoffset = keyword({
   help: 'Fragment offset in units of eight bytes.',
   usage: ['fragoffset:[<|>|!]n'],
   value: 'required',
-  parse(draft, option) {
+  parse(draft, option: OptionText) {
     draft.addPacketMatch(new FragOffsetMatch(parseNumberTest(option, option.unquoted(), 0, 8191)));
   },
 });

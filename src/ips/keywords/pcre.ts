@@ -3,6 +3,7 @@ import {
 } from '@drawbridge/native';
 import { decodePcre } from 'snort-rule-parser';
 import { keyword } from '../keyword.js';
+import type { OptionText } from '../option.js';
 import { PcreStep } from '../match/step.js';
 
 /** Steps and depth one match may take (Suricata: pcre.match-limit and match-limit-recursion). */
@@ -24,7 +25,7 @@ const BUFFERS: Readonly<Record<string, string>> = {
   U: 'http.uri',
   I: 'http.uri.raw',
   P: 'http.request_body',
-  Q: 'http.response_body',
+  Q: 'file.data',
   H: 'http.header',
   D: 'http.header.raw',
   M: 'http.method',
@@ -45,7 +46,7 @@ export const pcre = keyword({
   help: 'A Perl-compatible regular expression that has to match in the buffer; with ! it must not.',
   usage: ['pcre:"/expression/modifiers"', 'pcre:!"/expression/modifiers"'],
   value: 'required',
-  parse(draft, option) {
+  parse(draft, option: OptionText) {
     const decoded = decodePcre(option.value);
     if (decoded.kind !== 'pcre') option.fail({ text: decoded.token, at: decoded.at }, decoded.message, decoded.accepted);
     const { expression, modifiers, negated } = decoded;

@@ -43,9 +43,10 @@ export const threshold = keyword({
   usage: ['threshold:type limit|threshold|both, track by_src|by_dst|by_both|by_rule|by_flow, count n, seconds s'],
   value: 'required',
   parse(draft, option) {
-    if (draft.threshold !== null) option.fail(null, 'threshold is given twice', [], 'conflict');
     if (draft.detectionFilter !== null) option.fail(null, 'threshold excludes detection_filter', [], 'conflict');
-    draft.threshold = parse(option, false);
+    // Public rules repeat it at times; the first one counts.
+    const parsed = parse(option, false);
+    draft.threshold ??= parsed;
   },
 });
 

@@ -1,6 +1,6 @@
 /** What a match looks at. One object per engine, overwritten for every packet and every buffer; nothing is kept in it. */
 import { PacketView } from '../../packet/packet-view.js';
-import type { Flow } from '../../flow/index.js';
+import type { Flow, StreamEvents } from '../../flow/index.js';
 import type { Transaction } from '../../protocols/index.js';
 import type { FlowDetect } from '../state/flow-detect.js';
 import type { SharedState } from '../state/shared-state.js';
@@ -26,6 +26,8 @@ export class InspectContext {
   /** 0 = to server, 1 = to client. */
   dir = 0;
   tx: Transaction | null = null;
+  /** What connection tracking noticed about the packet; null when nobody tracks. */
+  streamEvents: StreamEvents | null = null;
 
   // ---- the buffer under inspection ---------------------------------------------------------------------------
   buf: Uint8Array = EMPTY;

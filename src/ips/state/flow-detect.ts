@@ -1,9 +1,13 @@
 /** Detection state of one flow and of one transaction. Taken from pools; released when the flow ends or the transaction is done. */
 
-/** Raw stream rules whose pattern was seen but which did not match yet, per direction. */
-export const MAX_PENDING_STREAM_RULES = 64;
+import { StreamRows } from './stream-rows.js';
+
 /** Rules under way on one transaction, per direction. */
 export const MAX_PENDING_TX_RULES = 512;
+
+const NO_BITS = new Uint32Array(0);
+const NO_INTS = new Float64Array(0);
+const NO_INSTANCES = new Int32Array(0);
 
 export class FlowDetect {
   /** Flow bits by id; grown on first use to the size the rule set needs. */
@@ -22,12 +26,10 @@ export class FlowDetect {
   protocolDone = 0;
   /** Stream bytes that went through the stream prefilter, per direction. */
   readonly scanned = new Float64Array(2);
-  /** Waiting stream rules: index of the rule, and the stream offset up to which its pattern lies. */
-  readonly pendingRule = new Int32Array(2 * MAX_PENDING_STREAM_RULES);
-  readonly pendingEnd = new Float64Array(2 * MAX_PENDING_STREAM_RULES);
-  readonly pendingCount = new Int32Array(2);
-  /** Packets and bytes still to be tagged, 0 = none (keyword tag). */
-  tagUntilPackets = 0;
+  /** Stream rules under way; made on first need. */
+  rowsToServer: StreamRows | null = null;
+  rowsToClient: StreamRows | null = null;
+  /** Rule set the indexes above belong to. */
   generation = 0;
 
   reset(): void {
@@ -41,9 +43,19 @@ export class FlowDetect {
     this.ipOnlyDone = 0;
     this.protocolDone = 0;
     this.scanned.fill(0);
-    this.pendingCount.fill(0);
-    this.tagUntilPackets = 0;
+    this.forgetRules();
     this.generation = 0;
+  }
+
+  /** Rule indexes mean nothing to another rule set. */
+  forgetRules(): void {
+    this.rowsToServer?.clear();
+    this.rowsToClient?.clear();
+  }
+
+  rows(dir: number): StreamRows {
+    if (dir === 0) return (this.rowsToServer ??= new StreamRows());
+    return (this.rowsToClient ??= new StreamRows());
   }
 
   hasBit(id: number): boolean {
@@ -77,17 +89,12 @@ export class FlowDetect {
   }
 }
 
-const NO_BITS = new Uint32Array(0);
-const NO_INTS = new Float64Array(0);
 
 function grown(bits: Uint32Array, words: number): Uint32Array {
   const next = new Uint32Array(Math.max(words, bits.length * 2, 4));
   next.set(bits);
   return next;
 }
-
-/** Marks a rule in TxDetect.bits that has already alerted. */
-export const TX_MATCHED = 1 << 30;
 
 export const ENGINE_WORDS = 4;
 /** Prefilter engines (buffer databases) one application protocol may have per direction. */
@@ -155,12 +162,20 @@ export class TxDirection {
     this.bits[this.count] = 0;
     return this.count++;
   }
+
+  removeRow(row: number): void {
+    this.count--;
+    this.rules[row] = this.rules[this.count]!;
+    this.bits[row] = this.bits[this.count]!;
+  }
 }
 
 /** Both directions of one transaction. */
 export class TxDetect {
   readonly toServer = new TxDirection();
   readonly toClient = new TxDirection();
+  /** Rule set the rows belong to. */
+  generation = -1;
 
   direction(dir: number): TxDirection {
     return dir === 0 ? this.toServer : this.toClient;
@@ -169,7 +184,7 @@ export class TxDetect {
   reset(): void {
     this.toServer.reset();
     this.toClient.reset();
+    this.generation = -1;
   }
 }
 
-const NO_INSTANCES = new Int32Array(0);

@@ -1,0 +1,414 @@
+/**
+ * The inspection engine: one packet in, one verdict out. Order of judgement as in Suricata: header-only rules (once per
+ * flow and direction), packet and stream rules together in rule order, then transaction rules; all matches are then
+ * applied in rule order (pass, drop, reject, alert), where a pass ends it. Nothing is allocated per packet unless a rule
+ * matches.
+ */
+import type { Flow, StreamEvents, StreamHalf } from '../flow/index.js';
+import type { PacketView } from '../packet/packet-view.js';
+import { PROTO_TCP } from '../packet/index.js';
+import { DropReason, Verdict, type EventOutput } from '../pipeline/index.js';
+import type { Transaction } from '../protocols/index.js';
+import { AlertQueue } from './alert-queue.js';
+import { Candidates } from './candidates.js';
+import { ChainInspector } from './match/chain.js';
+import { InspectContext } from './match/context.js';
+import { PacketRange } from './packet-buffer.js';
+import { PortPolicies } from './port-policies.js';
+import { RuleAction, RuleKind, type CompiledRule } from './rule.js';
+import { packetClass, type RuleSet } from './rule-set.js';
+import { FlowDetect } from './state/flow-detect.js';
+import { DetectPool } from './state/pool.js';
+import { SharedState } from './state/shared-state.js';
+import { ThresholdOutcome } from './state/threshold.js';
+import type { StreamRows } from './state/stream-rows.js';
+import { TransformRunner } from './transform-runner.js';
+import { TxInspector } from './tx-inspector.js';
+
+export interface IpsOptions {
+  /** 'ips': drop and reject rules keep packets back. 'ids': they only report. Default 'ips'. */
+  readonly mode?: 'ips' | 'ids';
+  /** Alerts reported per packet at most (Suricata: packet-alert-max). Default 15. */
+  readonly maxAlertsPerPacket?: number;
+  /** State that outlives a reload of the rules. */
+  readonly shared?: SharedState;
+  /** What connection tracking noticed about the packet in hand (keyword stream-event). */
+  readonly streamEvents?: StreamEvents;
+}
+
+/** Stream bytes kept before the newest for contents that began earlier (Suricata: toserver-chunk-size). */
+export const STREAM_WINDOW = 2560;
+
+/** What operators should know about, counted since construction. */
+export class IpsCounters {
+  /** Rules that matched, and alerts reported. */
+  matches = 0;
+  alerts = 0;
+  alertsBlocked = 0;
+  /** Alerts beyond maxAlertsPerPacket. */
+  alertsDiscarded = 0;
+  /** Matches that a threshold kept from being an alert. */
+  alertsSuppressed = 0;
+  /** Rules judged after the prefilter. */
+  checks = 0;
+  /** Stream and transaction rules whose waiting place was needed by others. */
+  stateLost = 0;
+}
+
+export class Ips {
+  readonly rules: RuleSet;
+  readonly counters = new IpsCounters();
+  readonly context: InspectContext;
+  /** Which rules count for which switch port. */
+  readonly ports = new PortPolicies();
+  readonly #events: EventOutput;
+  readonly #prevent: boolean;
+  readonly #maxAlerts: number;
+  readonly #candidates: Candidates;
+  readonly #hits: Uint32Array;
+  readonly #queue = new AlertQueue();
+  readonly #chains = new ChainInspector();
+  readonly #transforms = new TransformRunner();
+  readonly #range = new PacketRange();
+  readonly #pool = new DetectPool();
+  readonly #tx: TxInspector;
+
+  // The packet in hand.
+  #half: StreamHalf | null = null;
+  #streamRows: StreamRows | null = null;
+  /** TCP payload that no stream took (no flow, depth reached): stream rules look at the packet instead. */
+  #streamless = false;
+
+  constructor(rules: RuleSet, events: EventOutput, options: IpsOptions = {}) {
+    this.rules = rules;
+    this.#events = events;
+    this.#prevent = (options.mode ?? 'ips') === 'ips';
+    this.#maxAlerts = options.maxAlertsPerPacket ?? 15;
+    this.context = new InspectContext(options.shared ?? new SharedState());
+    this.context.streamEvents = options.streamEvents ?? null;
+    this.#candidates = new Candidates(rules.rules.length);
+    this.#hits = new Uint32Array(rules.maxPatterns);
+    this.#tx = new TxInspector(rules, this.context, this.#chains, this.#transforms, this.#candidates, this.#hits, this.#pool, this.counters, this);
+  }
+
+  /** Thresholds, xbits and hostbits, to be handed to the engine of the next rule set. */
+  get shared(): SharedState {
+    return this.context.shared;
+  }
+
+  /**
+   * Judge one packet, after its payload went through reassembly and the protocol parser.
+   * @param flow null when the packet has none, or none with state
+   * @returns a Verdict; on a drop view.reason, ruleGid and ruleSid are set
+   */
+  inspect(view: PacketView, flow: Flow | null): number {
+    const mode = this.ports.modeOf(view);
+    if (mode === PortPolicies.OFF) return Verdict.NONE;
+    const state = flow === null ? null : this.#stateOf(flow);
+    if (state !== null) {
+      if (state.dropped) return this.#enforces(mode) ? this.#dropAsFlow(view, state) : Verdict.NONE;
+      if (state.bypassed) return Verdict.BYPASS;
+      if (state.passed) return Verdict.PASS;
+    }
+    this.#begin(view, flow, state);
+    if (view.eventCount > 0) this.#judgeDecodeEvents(view);
+    if (view.malformed === 0 || view.ipVersion === 0) this.#judgePacket(view, flow, state);
+    if (flow !== null && flow.app > 0 && flow.transactions.length > 0) this.#tx.inspect(flow, view.flowDir, false);
+    return this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, mode);
+  }
+
+  /**
+   * Judge what is left when a flow ends. Call once per direction with a view that holds the addresses, ports and time
+   * of that direction and no payload.
+   */
+  inspectEnd(view: PacketView, flow: Flow): number {
+    const state = this.#stateOf(flow);
+    if (state.dropped || state.passed || state.bypassed || flow.app <= 0) return Verdict.NONE;
+    this.#begin(view, flow, state);
+    this.#tx.inspect(flow, view.flowDir, true);
+    return this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, this.ports.modeOf(view));
+  }
+
+  /** The flow is gone: give its state back. Register as release hook of the flow pool. */
+  release(flow: Flow): void {
+    for (const tx of flow.transactions as Transaction[]) this.#tx.release(tx);
+    if (flow.detect instanceof FlowDetect) {
+      const state = flow.detect;
+      flow.detect = null;
+      this.#pool.releaseFlow(state);
+    }
+  }
+
+  #stateOf(flow: Flow): FlowDetect {
+    let state = flow.detect as FlowDetect | null;
+    if (state === null) {
+      state = this.#pool.flow();
+      state.generation = this.rules.generation;
+      flow.detect = state;
+    } else if (state.generation !== this.rules.generation) {
+      state.forgetRules();
+      state.generation = this.rules.generation;
+    }
+    return state;
+  }
+
+  #begin(view: PacketView, flow: Flow | null, state: FlowDetect | null): void {
+    const ctx = this.context;
+    ctx.view = view;
+    ctx.flow = flow;
+    ctx.state = state;
+    ctx.dir = view.flowDir;
+    ctx.tx = null;
+    this.#half = null;
+    this.#streamRows = null;
+    this.#streamless = false;
+  }
+
+  #judgeDecodeEvents(view: PacketView): void {
+    const candidates = this.#candidates;
+    candidates.clear();
+    for (let i = 0; i < view.eventCount; i++) {
+      const rules = this.rules.byDecodeEvent.get(view.events[i]!);
+      if (rules !== undefined) candidates.addAll(rules);
+    }
+    candidates.sort();
+    for (let i = 0; i < candidates.count; i++) this.#judge(this.rules.rules[candidates.ids[i]!]!, view);
+  }
+
+  /** Packet, stream, header-only and protocol-only rules, in rule order. */
+  #judgePacket(view: PacketView, flow: Flow | null, state: FlowDetect | null): void {
+    const candidates = this.#candidates;
+    const { rules } = this;
+    const dir = view.flowDir;
+    const slot = packetClass(view.ipVersion, view.proto) * 2 + dir;
+    candidates.clear();
+    candidates.addAll(rules.packetAlways[slot]!);
+    if (view.payloadLen > 0) {
+      const group = rules.packetGroups[slot]!;
+      if (group !== null) group.scan(view.buf, view.payloadOff, view.payloadLen, this.#hits, candidates);
+    }
+    if (state === null) {
+      candidates.addAll(rules.ipOnly[slot]!);
+    } else {
+      const bit = 1 << dir;
+      if ((state.ipOnlyDone & bit) === 0) {
+        state.ipOnlyDone |= bit;
+        candidates.addAll(rules.ipOnly[slot]!);
+      }
+      if (flow!.app !== 0 && (state.protocolDone & bit) === 0) {
+        state.protocolDone |= bit;
+        candidates.addAll(rules.protocolOnly[dir]!);
+      }
+    }
+    if (view.proto === PROTO_TCP) this.#collectStream(view, flow, state, dir);
+    candidates.sort();
+    for (let i = 0; i < candidates.count; i++) this.#judge(rules.rules[candidates.ids[i]!]!, view);
+    if (this.#half !== null) this.#closeStream(state!, dir);
+  }
+
+  /** Find stream rules by the new bytes of the stream (plus overlap), or by the packet when no stream took them. */
+  #collectStream(view: PacketView, flow: Flow | null, state: FlowDetect | null, dir: number): void {
+    const { rules } = this;
+    const group = rules.streamGroups[dir]!;
+    const always = rules.streamAlways[dir]!;
+    const half = flow === null ? null : flow.half(dir);
+    const idle = group === null && always.length === 0;
+    if (half === null || state === null || !half.open || half.stopped) {
+      if (view.payloadLen === 0 || idle) return;
+      this.#streamless = true;
+      if (group !== null) group.scan(view.buf, view.payloadOff, view.payloadLen, this.#hits, this.#candidates);
+      this.#candidates.addAll(always);
+      return;
+    }
+    const end = half.base + half.len;
+    const scanned = state.scanned[dir]!;
+    if (idle) {
+      half.inspected = end;
+      state.scanned[dir] = end;
+      return;
+    }
+    if (end <= scanned) return;
+    this.#half = half;
+    this.#streamRows = dir === 0 ? state.rowsToServer : state.rowsToClient;
+    if (group !== null) {
+      const from = Math.max(half.base, scanned - group.maxLength + 1);
+      group.scan(half.buf, from - half.base, end - from, this.#hits, this.#candidates);
+    }
+    this.#candidates.addAll(always);
+    const rows = this.#streamRows;
+    if (rows !== null) {
+      for (let i = rows.count - 1; i >= 0; i--) {
+        if (rows.alerted[i] === 1) continue;
+        // Nothing of what the pattern lies in is left: the rule cannot match on it any more.
+        if (rows.offsets[i]! <= half.base) rows.remove(i);
+        else this.#candidates.add(rows.rules[i]!);
+      }
+    }
+  }
+
+  #closeStream(state: FlowDetect, dir: number): void {
+    const half = this.#half!;
+    const end = half.base + half.len;
+    state.scanned[dir] = end;
+    half.inspected = Math.max(half.inspected, end - STREAM_WINDOW);
+  }
+
+  /** Judge one packet, stream or header rule. */
+  #judge(rule: CompiledRule, view: PacketView): void {
+    if (!this.matchesHeader(rule, view)) return;
+    let fromStream = false;
+    const chains = rule.packetChains;
+    for (let i = 0; i < chains.length; i++) {
+      const chain = chains[i]!;
+      if (!chain.buffer.range(view, this.#range)) return;
+      const ctx = this.context;
+      if (!this.#transforms.apply(ctx, chain.transforms, view.buf, this.#range.off, this.#range.len, 0, true)) return;
+      if (!this.#chains.matches(ctx, chain.steps)) return;
+    }
+    if (rule.payload.length > 0) {
+      fromStream = rule.onStream && this.#matchesStream(rule);
+      if (!fromStream && !((rule.onPacket || (rule.onStream && this.#streamless)) && this.#matchesPayload(rule, view))) return;
+    }
+    this.matched(rule, null, fromStream || rule.kind <= RuleKind.PROTOCOL_ONLY, fromStream);
+  }
+
+  /** Header, direction, port policy and packet tests. */
+  matchesHeader(rule: CompiledRule, view: PacketView): boolean {
+    this.counters.checks++;
+    if (rule.needsFlow && (view.flowId < 0 || (rule.directions & (1 << view.flowDir)) === 0)) return false;
+    if (!rule.header.matches(view)) return false;
+    if (!this.ports.enables(view, rule.index)) return false;
+    const ctx = this.context;
+    if (rule.apps !== null && (ctx.flow === null || !rule.takesApp(ctx.flow.app))) return false;
+    const matches = rule.packetMatches;
+    for (let i = 0; i < matches.length; i++) if (!matches[i]!.matches(ctx)) return false;
+    return true;
+  }
+
+  #matchesPayload(rule: CompiledRule, view: PacketView): boolean {
+    if (view.payloadLen === 0) return false;
+    this.context.setBuffer(view.buf, view.payloadOff, view.payloadLen, 0, true);
+    return this.#chains.matches(this.context, rule.payload);
+  }
+
+  /** Look at the window of the stream that is still held; bytes an earlier alert of the rule used up are left out. */
+  #matchesStream(rule: CompiledRule): boolean {
+    const half = this.#half;
+    if (half === null) return false;
+    const end = half.base + half.len;
+    const rows = this.#streamRows;
+    const row = rows === null ? -1 : rows.rowOf(rule.index);
+    const from = row >= 0 && rows!.alerted[row] === 1 ? Math.max(half.base, rows!.offsets[row]!) : half.base;
+    this.context.setBuffer(half.buf, from - half.base, end - from, from, half.closed);
+    const yes = from < end && this.#chains.matches(this.context, rule.payload);
+    if (yes || (row < 0 && rule.fastPattern !== null)) {
+      const { state, dir } = this.context;
+      this.#streamRows = state!.rows(dir);
+      if (this.#streamRows.set(rule.index, end, yes)) this.counters.stateLost++;
+    }
+    return yes;
+  }
+
+  /** Payload contents of a transaction rule: the stream for TCP, the datagram for UDP. */
+  matchesTransactionPayload(rule: CompiledRule): boolean {
+    const { view, flow, dir } = this.context;
+    if (view.proto !== PROTO_TCP || flow === null) return this.#matchesPayload(rule, view);
+    const half = flow.half(dir);
+    if (half.len === 0) return false;
+    this.context.setBuffer(half.buf, 0, half.len, half.base, half.closed);
+    return this.#chains.matches(this.context, rule.payload);
+  }
+
+  /** A rule matched: run its state changes and put it into the queue. */
+  matched(rule: CompiledRule, tx: Transaction | null, flowScoped: boolean, fromStream: boolean): void {
+    this.counters.matches++;
+    const post = rule.postMatches;
+    for (let i = 0; i < post.length; i++) post[i]!.apply(this.context);
+    this.#queue.add(rule.index, tx, flowScoped, fromStream);
+  }
+
+  /** Apply the matches of the packet in rule order. */
+  #finish(view: PacketView, flow: Flow | null, state: FlowDetect | null, mode: number): number {
+    const queue = this.#queue;
+    const enforce = this.#enforces(mode);
+    let verdict: number = Verdict.NONE;
+    let alerts = 0;
+    let bypass = false;
+    for (let i = 0; i < queue.count; i++) {
+      const rule = this.rules.rules[queue.rules[i]!]!;
+      const { sid } = rule.info;
+      if (rule.detectionFilter !== null && rule.detectionFilter.judge(this.shared, sid, view) === ThresholdOutcome.NONE) continue;
+      let report = !rule.noalert;
+      if (rule.threshold !== null) {
+        const outcome = rule.threshold.judge(this.shared, sid, view);
+        if (outcome === ThresholdOutcome.NONE) {
+          this.counters.alertsSuppressed++;
+          continue;
+        }
+        if (outcome === ThresholdOutcome.SILENT) {
+          report = false;
+          this.counters.alertsSuppressed++;
+        }
+      }
+      const flowScoped = queue.flowScoped[i] === 1 && state !== null;
+      bypass ||= rule.bypass;
+      let blocked = false;
+      if (rule.action === RuleAction.PASS) {
+        if (verdict === Verdict.NONE) verdict = Verdict.PASS;
+        if (flowScoped && !state.dropped) state.passed = true;
+      } else if (rule.action === RuleAction.DROP || rule.action === RuleAction.REJECT) {
+        // A reject answers the sender whatever the mode, so its alert says blocked even when the packet goes on.
+        blocked = enforce || rule.action === RuleAction.REJECT;
+        verdict = this.#condemn(view, state, rule, flowScoped, enforce, verdict);
+      }
+      if (report) {
+        if (alerts < this.#maxAlerts) {
+          alerts++;
+          this.counters.alerts++;
+          if (blocked) this.counters.alertsBlocked++;
+          const tx = queue.transactions[i]!;
+          this.#events.alert(view, flow, rule.info, blocked, tx === null ? null : tx.record(), queue.fromStream[i] === 1);
+        } else {
+          this.counters.alertsDiscarded++;
+        }
+      }
+      if (rule.action === RuleAction.PASS) break;
+    }
+    queue.clear();
+    if (bypass && state !== null) {
+      state.bypassed = true;
+      flow!.uninspected = 'bypass';
+      if (verdict < Verdict.BYPASS) verdict = Verdict.BYPASS;
+    }
+    return verdict;
+  }
+
+  /** Note a drop or reject. The first rule that drops is the one that is named. */
+  #condemn(view: PacketView, state: FlowDetect | null, rule: CompiledRule, flowScoped: boolean, enforce: boolean, before: number): number {
+    if (flowScoped && state !== null && !state.dropped) {
+      state.dropped = true;
+      state.dropGid = rule.info.gid;
+      state.dropSid = rule.info.sid;
+    }
+    if (!enforce) return before;
+    if (before < Verdict.DROP) {
+      view.reason = DropReason.ips_rule;
+      view.ruleGid = rule.info.gid;
+      view.ruleSid = rule.info.sid;
+    }
+    const reject = rule.action === RuleAction.REJECT;
+    const now = flowScoped ? (reject ? Verdict.REJECT_FLOW : Verdict.DROP_FLOW) : reject ? Verdict.REJECT : Verdict.DROP;
+    return Math.max(before, now);
+  }
+
+  #enforces(mode: number): boolean {
+    return this.#prevent && mode === PortPolicies.PREVENT;
+  }
+
+  #dropAsFlow(view: PacketView, state: FlowDetect): number {
+    view.reason = DropReason.flow_dropped;
+    view.ruleGid = state.dropGid;
+    view.ruleSid = state.dropSid;
+    return Verdict.DROP;
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * One multi-pattern database: the fast patterns of all rules that look into one buffer in one direction. A scan yields the
+ * rules whose pattern occurs; only those are judged. Databases are cached by the hash of their patterns and of the library
+ * version, since compiling a large one takes seconds and loading it milliseconds.
+ */
+import { createHash } from 'node:crypto';
+import { HS_FLAG_CASELESS, HS_FLAG_DOTALL, HS_FLAG_SINGLEMATCH, HsDatabase, hsVersion, type HsPattern } from '@drawbridge/native';
+import type { Candidates } from './candidates.js';
+import type { FastPatternChoice } from './rule.js';
+
+/** Where serialised databases are kept. Errors of the store are its own affair: a miss costs time, nothing else. */
+export interface PatternCache {
+  load(key: string): Uint8Array | null;
+  store(key: string, database: Uint8Array): void;
+}
+
+/** Literal as a regular expression: every byte escaped, so that NUL and metacharacters need no thought. */
+export function escapeLiteral(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += `\\x${byte.toString(16).padStart(2, '0')}`;
+  return text;
+}
+
+export class PatternGroup {
+  readonly #database: HsDatabase;
+  /** Rules of pattern i: #rules[#first[i] .. #first[i + 1]). */
+  readonly #first: Int32Array;
+  readonly #rules: Int32Array;
+
+  constructor(
+    database: HsDatabase,
+    first: Int32Array,
+    rules: Int32Array,
+    /** Longest pattern: bytes of overlap that a scan in pieces needs, plus one. */
+    readonly maxLength: number,
+  ) {
+    this.#database = database;
+    this.#first = first;
+    this.#rules = rules;
+  }
+
+  get patterns(): number {
+    return this.#first.length - 1;
+  }
+
+  /** Bytes of the database in memory. */
+  get size(): number {
+    return this.#database.size;
+  }
+
+  /** Add the rules whose pattern lies in buf[off, off+len). `hits` holds at least `patterns` ids. */
+  scan(buf: Uint8Array, off: number, len: number, hits: Uint32Array, out: Candidates): void {
+    const found = this.#database.scan(buf, off, len, hits);
+    const count = found < 0 ? hits.length : found;
+    for (let i = 0; i < count; i++) {
+      const pattern = hits[i]!;
+      const end = this.#first[pattern + 1]!;
+      for (let r = this.#first[pattern]!; r < end; r++) out.add(this.#rules[r]!);
+    }
+  }
+}
+
+export class PatternGroupBuilder {
+  readonly #patterns = new Map<string, { readonly choice: FastPatternChoice; readonly rules: number[] }>();
+
+  add(choice: FastPatternChoice, rule: number): void {
+    const bytes = Buffer.from(choice.bytes).toString('latin1');
+    const key = choice.nocase ? `i${bytes.toLowerCase()}` : `c${bytes}`;
+    const known = this.#patterns.get(key);
+    if (known === undefined) this.#patterns.set(key, { choice, rules: [rule] });
+    else known.rules.push(rule);
+  }
+
+  build(cache: PatternCache | null): PatternGroup {
+    const keys = [...this.#patterns.keys()].sort();
+    const expressions: HsPattern[] = [];
+    const first = new Int32Array(keys.length + 1);
+    const rules: number[] = [];
+    let maxLength = 0;
+    const hash = createHash('sha256').update(hsVersion());
+    keys.forEach((key, id) => {
+      const { choice, rules: own } = this.#patterns.get(key)!;
+      maxLength = Math.max(maxLength, choice.bytes.length);
+      const flags = HS_FLAG_SINGLEMATCH | HS_FLAG_DOTALL | (choice.nocase ? HS_FLAG_CASELESS : 0);
+      expressions.push({ id, expression: escapeLiteral(choice.bytes), flags });
+      hash.update(`\n${key.length}:`).update(Buffer.from(key, 'latin1'));
+      rules.push(...own);
+      first[id + 1] = rules.length;
+    });
+    const cacheKey = hash.digest('hex');
+    return new PatternGroup(obtain(expressions, cacheKey, cache), first, Int32Array.from(rules), maxLength);
+  }
+}
+
+function obtain(expressions: readonly HsPattern[], key: string, cache: PatternCache | null): HsDatabase {
+  const stored = cache?.load(key) ?? null;
+  if (stored !== null) {
+    try {
+      return HsDatabase.deserialize(stored);
+    } catch (error) {
+      // A damaged or foreign entry is compiled again and overwritten; anything but the library's refusal is a fault.
+      if (!(error instanceof Error)) throw error;
+    }
+  }
+  const database = HsDatabase.compile(expressions);
+  cache?.store(key, database.serialize());
+  return database;
+}

@@ -1,0 +1,86 @@
+/**
+ * The table of keywords. Adding one: its file in keywords/, one import and one row here; documentation
+ * (`node scripts/keyword-docs.mjs`) and the type KeywordName follow from the row.
+ */
+import type { Keyword } from './keyword.js';
+import { appLayerEvent, appLayerProtocol } from './keywords/app-layer.js';
+import { base64Data, base64Decode } from './keywords/base64.js';
+import * as buffers from './keywords/buffers.js';
+import { byteExtract } from './keywords/byte-extract.js';
+import { byteJump } from './keywords/byte-jump.js';
+import { byteMath } from './keywords/byte-math.js';
+import { byteTest } from './keywords/byte-test.js';
+import { depth, distance, endswith, fastPattern, nocase, offset, rawbytes, replace, startswith, within } from './keywords/content-modifiers.js';
+import { content, uricontent } from './keywords/content.js';
+import { decodeEvent, streamEvent } from './keywords/events.js';
+import { flow } from './keywords/flow.js';
+import { flowbits } from './keywords/flowbits.js';
+import { flowint } from './keywords/flowint.js';
+import * as meta from './keywords/meta.js';
+import { flags, fragbits, fragoffset, ipopts } from './keywords/packet-flags.js';
+import * as numbers from './keywords/packet-numbers.js';
+import { pcre } from './keywords/pcre.js';
+import { alert, bypass, config, noalert, prefilter, tag } from './keywords/post.js';
+import { bsize, isdataat, urilen } from './keywords/sizes.js';
+import { streamSize } from './keywords/stream-size.js';
+import { detectionFilter, threshold } from './keywords/threshold.js';
+import * as transforms from './keywords/transforms.js';
+import { hostbits, xbits } from './keywords/xbits.js';
+
+export const KEYWORDS = [
+  // what the rule is
+  meta.msg, meta.sid, meta.gid, meta.rev, meta.classtype, meta.priority, meta.metadata, meta.reference, meta.target, meta.requires,
+  // contents
+  content, uricontent, nocase, depth, offset, distance, within, startswith, endswith, rawbytes, fastPattern, replace,
+  pcre, byteTest, byteJump, byteExtract, byteMath, isdataat, bsize, urilen, base64Decode, base64Data,
+  // buffers
+  buffers.pktData, buffers.fileData,
+  buffers.httpMethod, buffers.httpUri, buffers.httpUriRaw, buffers.httpHost, buffers.httpHostRaw, buffers.httpUserAgent, buffers.httpHeader,
+  buffers.httpHeaderRaw, buffers.httpHeaderNames, buffers.httpCookie, buffers.httpRequestBody, buffers.httpResponseBody,
+  buffers.httpStatCode, buffers.httpStatMsg, buffers.httpRequestLine, buffers.httpResponseLine, buffers.httpProtocol, buffers.httpStart,
+  buffers.httpAccept, buffers.httpAcceptEnc, buffers.httpAcceptLang, buffers.httpConnection, buffers.httpContentLen,
+  buffers.httpContentType, buffers.httpReferer, buffers.httpServer, buffers.httpLocation, buffers.httpRequestHeader,
+  buffers.httpResponseHeader,
+  buffers.dnsQuery,
+  buffers.tlsSni, buffers.tlsCertSubject, buffers.tlsCertIssuer, buffers.tlsCertSerial, buffers.tlsCertFingerprint, buffers.tlsCerts,
+  buffers.tlsRandom, buffers.tlsRandomTime, buffers.tlsRandomBytes,
+  buffers.ja3Hash, buffers.ja3String, buffers.ja3sHash, buffers.ja3sString, buffers.ja4Hash,
+  buffers.ipv4Hdr, buffers.ipv6Hdr, buffers.tcpHdr, buffers.udpHdr, buffers.icmpv4Hdr, buffers.icmpv6Hdr,
+  buffers.httpUriModifier, buffers.httpRawUriModifier, buffers.httpHeaderModifier, buffers.httpRawHeaderModifier,
+  buffers.httpMethodModifier, buffers.httpCookieModifier, buffers.httpUserAgentModifier, buffers.httpHostModifier,
+  buffers.httpRawHostModifier, buffers.httpStatCodeModifier, buffers.httpStatMsgModifier, buffers.httpClientBodyModifier,
+  buffers.httpServerBodyModifier,
+  // transforms
+  transforms.dotprefix, transforms.stripWhitespace, transforms.compressWhitespace, transforms.toLowercase, transforms.toUppercase,
+  transforms.toMd5, transforms.toSha1, transforms.toSha256, transforms.urlDecode, transforms.xor, transforms.pcrexform,
+  transforms.headerLowercase, transforms.stripPseudoHeaders,
+  // the packet
+  numbers.dsize, numbers.ttl, numbers.tos, numbers.id, numbers.seq, numbers.ack, numbers.window, numbers.itype, numbers.icode,
+  numbers.icmpId, numbers.icmpSeq, numbers.tcpMss, numbers.ipProto, numbers.sameip,
+  flags, ipopts, fragbits, fragoffset, decodeEvent, streamEvent,
+  // the flow
+  flow, flowbits, flowint, xbits, hostbits, streamSize, appLayerProtocol, appLayerEvent,
+  // afterwards
+  threshold, detectionFilter, noalert, alert, bypass, tag, prefilter, config,
+] as const;
+
+/** Every keyword by its own name (buffers of protocols can be selected beside these). */
+export type KeywordName = (typeof KEYWORDS)[number]['name'];
+
+const BY_NAME = new Map<string, Keyword>();
+for (const row of KEYWORDS as readonly Keyword[]) {
+  for (const name of [row.name, ...(row.aliases ?? [])]) {
+    if (BY_NAME.has(name)) throw new Error(`keyword ${name} is registered twice`);
+    BY_NAME.set(name, row);
+  }
+}
+
+/** The keyword of this name or alias, in any case. */
+export function findKeyword(name: string): Keyword | undefined {
+  return BY_NAME.get(name) ?? BY_NAME.get(name.toLowerCase());
+}
+
+/** All names and aliases, sorted. */
+export function keywordNames(): readonly string[] {
+  return [...BY_NAME.keys()].sort();
+}
