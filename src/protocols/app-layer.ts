@@ -189,6 +189,11 @@ export class AppLayer {
     // an answer can release bytes the other direction held back (CONNECT)
     const other = flow.half(1 - dir);
     if (state.parser !== null && !other.parseDone && other.parsed < other.end) this.#feed(view, flow, state, 1 - dir);
+    if (state.parser?.encrypted === true) {
+      flow.uninspected = 'encrypted';
+      this.#stop(flow, state);
+      return;
+    }
     const upgrade = state.parser?.upgrade;
     if (upgrade !== undefined && upgrade !== '') this.#upgrade(view, flow, state, dir);
   }
@@ -271,7 +276,7 @@ export class AppLayer {
 
   #recognise(flow: Flow, state: AppState, id: number): void {
     const protocol = this.registry.get(id);
-    flow.app = id;
+    flow.app = this.registry.idOf(protocol.name);
     flow.appProto = protocol.eveName ?? protocol.name;
     state.parser = protocol.create(flow);
     this.stats.recognised++;

@@ -9,3 +9,5 @@ export { PROBE_MORE, PROBE_NO, PROBE_YES, type AppParser, type AppProtocol, type
 export { ProtocolRegistry, type ProtocolOptions } from './registry.js';
 export { AppLayer, transactionsOf, type AppLayerStats } from './app-layer.js';
 export { HttpTransaction, normaliseUri, DEFAULT_URI_OPTIONS, type Http1Options } from './http1/index.js';
+export { TlsTransaction } from './tls/index.js';
+export { DnsTransaction } from './dns/index.js';

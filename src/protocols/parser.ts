@@ -17,6 +17,8 @@ export type Upgrade = '' | 'any' | 'tls';
 export interface AppParser {
   /** Set by the parser once the other protocol begins with the next byte of each direction; bytes offered then stay unconsumed. */
   readonly upgrade?: Upgrade;
+  /** Set by the parser once everything that follows is encrypted: nothing more is parsed. */
+  readonly encrypted?: boolean;
   /**
    * Take contiguous bytes buf[off, end) of one direction; stream offset of `off` is `position` (0 for each datagram).
    * Transactions are appended to and updated in `flow.transactions`.

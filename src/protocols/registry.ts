@@ -1,6 +1,8 @@
 /** The one table of application protocols. Adding a protocol is adding a row here and its file or folder. */
+import { DNS_TCP, DNS_UDP } from './dns/index.js';
 import { http1Protocol, type Http1Options } from './http1/index.js';
 import type { AppProtocol } from './parser.js';
+import { TLS } from './tls/index.js';
 
 export interface ProtocolOptions {
   readonly http1?: Partial<Http1Options>;
@@ -18,14 +20,15 @@ export class ProtocolRegistry {
   readonly udp: readonly number[];
 
   constructor(options: ProtocolOptions = {}) {
-    const rows: AppProtocol[] = [http1Protocol(options.http1)];
+    const rows: AppProtocol[] = [http1Protocol(options.http1), TLS, DNS_UDP, DNS_TCP];
     this.protocols = rows
       .filter((row) => !options.disabled?.includes(row.name))
       .map((row) => {
         const ports = options.ports?.[row.name];
         return ports === undefined ? row : { ...row, ports };
       });
-    this.protocols.forEach((row, index) => this.#byName.set(row.name, index + 1));
+    // a protocol with a row per transport is known by its first row
+    for (let id = this.protocols.length; id > 0; id--) this.#byName.set(this.protocols[id - 1]!.name, id);
     this.tcp = this.#ids('tcp');
     this.udp = this.#ids('udp');
   }

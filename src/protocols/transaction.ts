@@ -88,8 +88,15 @@ export abstract class Transaction {
   /** The record for the log, or null when there is nothing to log. */
   abstract record(): TransactionRecord | null;
 
+  /** Value of a number rules can compare (dns.opcode, tls.cert_chain_len), -1 when the transaction has none. */
+  integer(_name: string, _dir: number): number {
+    return -1;
+  }
+
+  /** Raise an application-layer event; a transaction raises each at most once. */
   addEvent(name: string): void {
-    (this.events ??= []).push(name);
+    if (this.events === null) this.events = [name];
+    else if (!this.events.includes(name)) this.events.push(name);
   }
 }
 
