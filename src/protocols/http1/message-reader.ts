@@ -102,7 +102,7 @@ export abstract class MessageReader {
         this.left -= n;
         if (this.left === 0) {
           if (this.state === State.CHUNK_DATA) this.state = State.CHUNK_END;
-          else this.#complete();
+          else this.complete();
         }
         return true;
       }
@@ -128,7 +128,8 @@ export abstract class MessageReader {
     }
   }
 
-  #complete(): void {
+  /** The message ends here. */
+  protected complete(): void {
     this.#finished = true;
     this.finish();
   }
@@ -211,7 +212,7 @@ export abstract class MessageReader {
       this.#raw(buf, start, after);
       this.pos = after;
       this.#flushField();
-      if (this.state === State.TRAILERS) this.#complete();
+      if (this.state === State.TRAILERS) this.complete();
       else this.headersComplete();
       return true;
     }

@@ -92,7 +92,7 @@ export class RequestReader extends MessageReader {
     else {
       // HTTP/0.9: no fields, no body, nothing after it
       tx.version = 9;
-      this.finish();
+      this.complete();
       this.state = State.IGNORE;
     }
     return true;
@@ -183,7 +183,7 @@ export class RequestReader extends MessageReader {
     const lengthRow = head.find(FIELD['content-length']);
     if (lengthRow >= 0 && head.repeated(lengthRow)) tx.addEvent('http.duplicate_content_length_field_in_request');
     if (tx.method === Method.CONNECT) {
-      this.finish();
+      this.complete();
       this.state = State.WAIT;
       return;
     }
@@ -207,7 +207,7 @@ export class RequestReader extends MessageReader {
         return;
       }
     }
-    this.finish();
+    this.complete();
   }
 
   #checkHost(tx: HttpTransaction): void {
@@ -262,6 +262,7 @@ export class RequestReader extends MessageReader {
 
   protected finish(): void {
     const tx = this.tx!;
+    if (this.state === State.TRAILERS) tx.invalidate(0); // trailer fields count as fields
     const body = tx.requestBody;
     if (body !== null) {
       body.finish();
@@ -307,7 +308,7 @@ export class RequestReader extends MessageReader {
 
   /** The connection ended: what was begun will not go on. */
   end(): void {
-    if (this.tx !== null && !this.tx.doneToServer) this.finish();
+    if (this.tx !== null && !this.tx.doneToServer) this.complete();
   }
 }
 

@@ -128,12 +128,12 @@ export class ResponseReader extends MessageReader {
     }
     if (tx.method === Method.CONNECT) {
       const accepted = tx.status >= 200 && tx.status <= 299;
-      if (accepted) this.finish();
+      if (accepted) this.complete();
       this.#parser.connectAnswered(accepted);
       if (accepted) return;
     }
     if (tx.status === 101 && !coded && lengthRow < 0) {
-      this.finish();
+      this.complete();
       this.#parser.upgraded();
       return;
     }
@@ -147,7 +147,7 @@ export class ResponseReader extends MessageReader {
     }
     const bodyless = tx.method === Method.HEAD || (((tx.status >= 100 && tx.status <= 199) || tx.status === 204 || tx.status === 304) && !coded && lengthRow < 0);
     if (bodyless) {
-      this.finish();
+      this.complete();
       return;
     }
     if (lengthRow >= 0 && head.repeated(lengthRow)) tx.addEvent('http.duplicate_content_length_field_in_response');
@@ -163,7 +163,7 @@ export class ResponseReader extends MessageReader {
     }
     if (lengthRow >= 0 && length < 0) tx.addEvent('http.invalid_content_length_field_in_response');
     if (length === 0) {
-      this.finish();
+      this.complete();
       return;
     }
     if (lengthRow < 0 && head.field(FIELD['content-type'], scratch) && findNoCase(scratch.buf, scratch.off, scratch.off + scratch.len, BYTERANGES) >= 0) {
@@ -198,6 +198,7 @@ export class ResponseReader extends MessageReader {
 
   protected finish(): void {
     const tx = this.tx!;
+    if (this.state === State.TRAILERS) tx.invalidate(1); // trailer fields count as fields
     const body = tx.responseBody;
     if (body !== null) {
       body.finish();
@@ -236,7 +237,7 @@ export class ResponseReader extends MessageReader {
   }
 
   end(): void {
-    if (this.tx !== null && !this.tx.doneToClient) this.finish();
+    if (this.tx !== null && !this.tx.doneToClient) this.complete();
   }
 }
 
