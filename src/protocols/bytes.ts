@@ -83,19 +83,19 @@ export function grow(buf: Uint8Array, used: number, need: number): Uint8Array {
 
 /** Text for the log: UTF-8 when it is valid, otherwise every byte outside printable ASCII as \xNN. */
 export function printable(buf: Uint8Array, off: number, len: number): string {
-  let plain = true;
-  for (let i = off; i < off + len; i++) {
-    if (buf[i]! >= 128) {
-      plain = false;
-      break;
-    }
+  let plain = '';
+  let i = off;
+  const end = off + len;
+  // short ASCII, which is nearly everything, is cheaper to put together than to wrap in a Buffer
+  if (len <= 48) {
+    while (i < end && buf[i]! < 128) plain += String.fromCharCode(buf[i++]!);
+    if (i === end) return plain;
   }
   const view = Buffer.from(buf.buffer, buf.byteOffset + off, len);
-  if (plain) return view.toString('latin1');
   const text = view.toString('utf8');
   if (!text.includes('\ufffd')) return text;
   let out = '';
-  for (let i = off; i < off + len; i++) {
+  for (i = off; i < end; i++) {
     const c = buf[i]!;
     out += c >= 32 && c < 127 ? String.fromCharCode(c) : `\\x${c.toString(16).padStart(2, '0').toUpperCase()}`;
   }
