@@ -6,7 +6,7 @@ const CAPACITY = 1024;
 
 export class AlertQueue {
   readonly rules = new Int32Array(CAPACITY);
-  readonly transactions: (Transaction | null)[] = new Array<Transaction | null>(CAPACITY).fill(null);
+  readonly transactions: (Transaction | null)[] = Array.from({ length: CAPACITY }, () => null);
   /** The match is of the stream or a transaction, so the action holds for the flow. */
   readonly flowScoped = new Uint8Array(CAPACITY);
   readonly fromStream = new Uint8Array(CAPACITY);

@@ -32,7 +32,7 @@ export class AppCatalog {
       this.#ids.set(protocol.name, [i + 1]);
       for (const spec of protocol.buffers) {
         let specs = this.#buffers.get(spec.name);
-        if (specs === undefined) this.#buffers.set(spec.name, (specs = new Array<BufferSpec | null>(this.protocols.length).fill(null)));
+        if (specs === undefined) this.#buffers.set(spec.name, (specs = this.protocols.map(() => null)));
         specs[i + 1] = spec;
       }
       for (const event of protocol.events) this.events.add(event.includes('.') ? event : `${protocol.name}.${event}`);

@@ -27,5 +27,5 @@ export function keyword<const Name extends string>(definition: Keyword<Name>): K
 
 /** Anchor of a keyword in docs/rules.md. */
 export function anchorOf(name: string): string {
-  return `keyword-${name.replace(/[^a-z0-9]+/gi, '-').toLowerCase()}`;
+  return `keyword-${name}`;
 }

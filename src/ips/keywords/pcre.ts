@@ -63,7 +63,7 @@ export const pcre = keyword({
       const at = { text: letter, at: lettersAt + i };
       if (letter === ' ') continue;
       if (letter === 'R') relative = true;
-      else if (Object.hasOwn(OPTIONS, letter)) options |= OPTIONS[letter]!;
+      else if (Object.hasOwn(OPTIONS, letter)) options = (options | OPTIONS[letter]!) >>> 0;
       else if (Object.hasOwn(BUFFERS, letter)) {
         const named = BUFFERS[letter]!;
         if (buffer !== '' && buffer !== named) option.fail(at, `two buffers for one pcre: ${buffer} and ${named}`, [], 'conflict');
