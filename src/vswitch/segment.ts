@@ -124,7 +124,8 @@ export class WireEmitter {
     this.buf = whole;
     this.off = 0;
     this.len = len + shift;
-    if (this.csumStart >= 0) this.csumStart += shift;
+    // A sum that starts inside the addresses makes no sense, and must not come to make some by the shift.
+    if (this.csumStart >= MACS) this.csumStart += shift;
     return 0;
   }
 
