@@ -9,6 +9,12 @@ import { VLAN_DEFAULT, VLAN_MAX, VLAN_MIN } from './vlan.js';
 /** One entry of `ports`. */
 export type PortDefinition = SwitchPortConfig & PortTypeOptions;
 
+/** What the switch needs of a definition, with the defaults that depend on the type: mirror ports are passive. */
+export function switchPortConfig(definition: PortDefinition): SwitchPortConfig {
+  const row: PortTypeRow = PORT_TYPES[definition.type];
+  return row.passive === true && definition.passive === undefined ? { ...definition, passive: true } : definition;
+}
+
 const mac = { type: 'string', pattern: '^[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}$' } as const;
 const vlanId = { type: 'integer', minimum: VLAN_MIN, maximum: VLAN_MAX } as const;
 const acceptReject = { enum: ['accept', 'reject'], default: 'reject' } as const;
@@ -85,7 +91,7 @@ const common = {
   state: { enum: ['up', 'down', 'quarantine'], default: 'up' },
   vlan,
   isolated: { type: 'boolean', default: false, description: 'Exchanges no frames with other isolated ports.' },
-  passive: { type: 'boolean', default: false, description: 'Inspect only: frames are judged, none is switched.' },
+  passive: { type: 'boolean', description: 'Inspect only: frames are judged, none is switched. Default of mirror ports: true.' },
   forwardTo: { type: 'string', description: 'Virtual wire: every frame from this port leaves by the named one.' },
   security,
 } as const;

@@ -68,18 +68,18 @@ function tearDown(set: PortSet): void {
 async function during(rig: Rig, namespace: number, command: readonly string[]): Promise<{ code: number | null; text: string }> {
   const child = spawn('ip', ['netns', 'exec', namespaces[namespace]!, ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
-  let code: number | null | undefined;
+  const ended: (number | null)[] = [];
   child.stdout.on('data', (data: Buffer) => (text += data.toString()));
   child.stderr.on('data', (data: Buffer) => (text += data.toString()));
-  child.on('close', (status) => (code = status));
+  child.on('close', (status) => ended.push(status));
   const deadline = Date.now() + 30_000;
-  while (code === undefined && Date.now() < deadline) {
+  while (ended.length === 0 && Date.now() < deadline) {
     rig.set.poll(2);
     rig.switch.processBatch(Math.floor(Date.now() / 1000));
     await turn();
   }
-  if (code === undefined) child.kill();
-  return { code: code ?? null, text };
+  if (ended.length === 0) child.kill();
+  return { code: ended[0] ?? null, text };
 }
 
 const guests: SwitchPortConfig[] = [

@@ -3,6 +3,7 @@
  * options' JSON Schema (which is also its documentation) and how to make the port.
  */
 import { AfPacketPort, type AfPacketPortOptions } from './af-packet.js';
+import { MirrorPort, type MirrorPortOptions } from './mirror.js';
 import { PcapPort, type PcapPortOptions } from './pcap.js';
 import type { Port } from './port.js';
 import { TapPort, type TapPortOptions } from './tap.js';
@@ -12,6 +13,8 @@ export interface PortTypeRow {
   /** JSON Schema of the options beside the common ones of every port. */
   readonly properties: Readonly<Record<string, object>>;
   readonly required: readonly string[];
+  /** Ports of this type only listen, unless their definition says otherwise. */
+  readonly passive?: boolean;
   /** Options have passed the schema. The port is not open yet. */
   create(options: never): Port;
 }
@@ -40,6 +43,18 @@ export const PORT_TYPES = {
     },
     required: ['interface'],
     create: (options: AfPacketPortOptions) => new AfPacketPort(options),
+  },
+  mirror: {
+    help: 'Copy of the traffic of an interface through libpcap, to look at only; can answer with resets.',
+    properties: {
+      interface: { ...interfaceName, description: 'Interface to listen on.' },
+      filter: { type: 'string', description: "Filter in libpcap's language. Default: none." },
+      ringBytes: { type: 'integer', minimum: 262144, maximum: 1073741824, default: 8388608, description: 'Ring between capture and data plane; a power of two.' },
+      activeResponse: { type: 'boolean', default: false, description: 'Send the TCP resets and ICMP errors of reject verdicts.' },
+    },
+    required: ['interface'],
+    passive: true,
+    create: (options: MirrorPortOptions) => new MirrorPort(options),
   },
   pcap: {
     help: 'Capture files: receives from one, sends to the other.',

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { FrameBatch } from '../../../src/packet/index.js';
-import { MemoryPort, PORT_TYPES, PortSet, createPort, portSchema, type PortDefinition } from '../../../src/vswitch/index.js';
+import { MemoryPort, PORT_TYPES, PortSet, createPort, portSchema, switchPortConfig, type PortDefinition } from '../../../src/vswitch/index.js';
 
 const validate = new Ajv2020({ allErrors: true, strict: true, strictTypes: false, allowUnionTypes: true }).compile(portSchema);
 
@@ -34,6 +34,12 @@ test('registry and schema know the same types, and every option is described', (
   t.deepEqual(portSchema.oneOf.map((branch) => branch.title).sort(), Object.keys(PORT_TYPES).sort());
   for (const row of Object.values(PORT_TYPES)) for (const option of Object.values<object>(row.properties)) t.true('description' in option);
   t.throws(() => createPort({ name: 'x', type: 'toString' } as never), { instanceOf: SyntaxError, message: /known: tap, af-packet/ });
+});
+
+test('mirror ports are passive unless told otherwise', (t) => {
+  t.true(switchPortConfig({ name: 'm', type: 'mirror', interface: 'eth0' }).passive);
+  t.false(switchPortConfig({ name: 'm', type: 'mirror', interface: 'eth0', passive: false }).passive);
+  t.is(switchPortConfig({ name: 'v', type: 'tap', device: 'tap0' }).passive, undefined);
 });
 
 test('a port set refuses a taken index, forgets removed ports and never blocks without a waker', (t) => {
