@@ -29,7 +29,10 @@ export class AppCatalog {
   constructor(protocols: readonly AppProtocol[]) {
     this.protocols = [null, ...protocols];
     protocols.forEach((protocol, i) => {
-      this.#ids.set(protocol.name, [i + 1]);
+      // A protocol with a row per transport answers to one name; flows carry the id of its first row.
+      const ids = this.#ids.get(protocol.name);
+      if (ids === undefined) this.#ids.set(protocol.name, [i + 1]);
+      else ids.push(i + 1);
       for (const spec of protocol.buffers) {
         let specs = this.#buffers.get(spec.name);
         if (specs === undefined) this.#buffers.set(spec.name, (specs = this.protocols.map(() => null)));

@@ -54,6 +54,11 @@ export class BufferDraft {
   }
 }
 
+/** http_server_body and pcre's Q mean the response body, which file.data shows as well. */
+export function sameBytes(a: string, b: string): boolean {
+  return a === b || (a === 'file.data' && b === 'http.response_body');
+}
+
 export const DIR_TO_SERVER = 1;
 export const DIR_TO_CLIENT = 2;
 export const DIR_BOTH = 3;
@@ -145,9 +150,7 @@ export class RuleDraft {
   moveContent(option: OptionText, name: string): void {
     const content = this.content(option);
     const from = this.lastContent!.buffer;
-    if (from !== this.payload && from.name !== name) {
-      option.fail(null, `the content is in the sticky buffer ${from.name} already`, ['pkt_data before the content'], 'conflict');
-    }
+    if (sameBytes(from.name, name)) return;
     const to = this.buffers.find((buffer) => buffer.name === name && !buffer.transformed) ?? this.bufferNamed(option, name);
     const at = from.steps.indexOf(content);
     if (at >= 0) from.steps.splice(at, 1);

@@ -5,9 +5,8 @@
  * matches.
  */
 import type { Flow, StreamEvents, StreamHalf } from '../flow/index.js';
-import type { PacketView } from '../packet/packet-view.js';
-import { PROTO_TCP } from '../packet/index.js';
-import { DropReason, Verdict, type EventOutput } from '../pipeline/index.js';
+import { PacketView, PROTO_TCP } from '../packet/index.js';
+import { DropReason, isDrop, Verdict, type EventOutput } from '../pipeline/index.js';
 import type { Transaction } from '../protocols/index.js';
 import { AlertQueue } from './alert-queue.js';
 import { Candidates } from './candidates.js';
@@ -34,6 +33,8 @@ export interface IpsOptions {
   readonly shared?: SharedState;
   /** What connection tracking noticed about the packet in hand (keyword stream-event). */
   readonly streamEvents?: StreamEvents;
+  /** Application-layer events of the packet in hand that belong to no transaction (AppLayer.packetEvents). */
+  readonly packetEvents?: readonly string[];
 }
 
 /** Stream bytes kept before the newest for contents that began earlier (Suricata: toserver-chunk-size). */
@@ -73,6 +74,8 @@ export class Ips {
   readonly #pool = new DetectPool();
   readonly #tx: TxInspector;
 
+  readonly #turned = new PacketView();
+
   // The packet in hand.
   #half: StreamHalf | null = null;
   #streamRows: StreamRows | null = null;
@@ -86,6 +89,7 @@ export class Ips {
     this.#maxAlerts = options.maxAlertsPerPacket ?? 15;
     this.context = new InspectContext(options.shared ?? new SharedState());
     this.context.streamEvents = options.streamEvents ?? null;
+    this.context.packetEvents = options.packetEvents ?? [];
     this.#candidates = new Candidates(rules.rules.length);
     this.#hits = new Uint32Array(rules.maxPatterns);
     this.#tx = new TxInspector(rules, this.context, this.#chains, this.#transforms, this.#candidates, this.#hits, this.#pool, this.counters, this);
@@ -114,7 +118,29 @@ export class Ips {
     if (view.eventCount > 0) this.#judgeDecodeEvents(view);
     if (view.malformed === 0 || view.ipVersion === 0) this.#judgePacket(view, flow, state);
     if (flow !== null && flow.app > 0 && flow.transactions.length > 0) this.#tx.inspect(flow, view.flowDir, false);
-    return this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, mode);
+    const verdict = this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, mode);
+    if (flow === null || state === null || !this.#tx.finishedUnjudged(flow, 1 - view.flowDir)) return verdict;
+    return this.#judgeOtherDirection(view, flow, state, mode, verdict);
+  }
+
+  /**
+   * A packet can finish a transaction in the direction it does not travel (an answer that ends a tunnelled request, a
+   * parser that gives up). It is forgotten after this packet, so that direction is judged now, by a view turned round.
+   */
+  #judgeOtherDirection(view: PacketView, flow: Flow, state: FlowDetect, mode: number, before: number): number {
+    if (state.dropped || state.passed || state.bypassed) return before;
+    const turned = this.#turned;
+    turnRound(view, turned);
+    this.#begin(turned, flow, state);
+    this.#tx.inspect(flow, turned.flowDir, false);
+    if (this.#queue.count === 0) return before;
+    const verdict = this.#finish(turned, flow, state, mode);
+    if (isDrop(verdict) && !isDrop(before)) {
+      view.reason = turned.reason;
+      view.ruleGid = turned.ruleGid;
+      view.ruleSid = turned.ruleSid;
+    }
+    return Math.max(before, verdict);
   }
 
   /**
@@ -411,4 +437,30 @@ export class Ips {
     view.ruleSid = state.dropSid;
     return Verdict.DROP;
   }
+}
+
+/** The packet's facts as a packet of the other direction would have them, without payload. */
+function turnRound(view: PacketView, out: PacketView): void {
+  out.desc = -1;
+  out.ingress = view.egress;
+  out.egress = view.ingress;
+  out.tsSec = view.tsSec;
+  out.tsUsec = view.tsUsec;
+  out.frameNo = view.frameNo;
+  out.ipVersion = view.ipVersion;
+  out.proto = view.proto;
+  out.src0 = view.dst0;
+  out.src1 = view.dst1;
+  out.src2 = view.dst2;
+  out.src3 = view.dst3;
+  out.dst0 = view.src0;
+  out.dst1 = view.src1;
+  out.dst2 = view.src2;
+  out.dst3 = view.src3;
+  out.l4Off = view.l4Off;
+  out.srcPort = view.dstPort;
+  out.dstPort = view.srcPort;
+  out.flowId = view.flowId;
+  out.flowDir = 1 - view.flowDir;
+  out.ctState = view.ctState;
 }

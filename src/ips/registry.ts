@@ -25,6 +25,7 @@ import { bsize, isdataat, urilen } from './keywords/sizes.js';
 import { streamSize } from './keywords/stream-size.js';
 import { detectionFilter, threshold } from './keywords/threshold.js';
 import * as transforms from './keywords/transforms.js';
+import { dnsOpcode, dnsRcode, tlsCertChainLen, tlsVersion } from './keywords/tx-numbers.js';
 import { hostbits, xbits } from './keywords/xbits.js';
 
 export const KEYWORDS = [
@@ -60,6 +61,7 @@ export const KEYWORDS = [
   flags, ipopts, fragbits, fragoffset, decodeEvent, streamEvent,
   // the flow
   flow, flowbits, flowint, xbits, hostbits, streamSize, appLayerProtocol, appLayerEvent,
+  dnsOpcode, dnsRcode, tlsCertChainLen, tlsVersion,
   // afterwards
   threshold, detectionFilter, noalert, alert, bypass, tag, prefilter, config,
 ] as const;

@@ -57,6 +57,17 @@ export class TxInspector {
     }
   }
 
+  /** Is there a transaction done in both directions that was touched in `dir` and not judged since? */
+  finishedUnjudged(flow: Flow, dir: number): boolean {
+    if (flow.app <= 0 || (this.rules.txPlans[flow.app * 2 + dir] ?? null) === null) return false;
+    const transactions = flow.transactions as Transaction[];
+    for (let i = 0; i < transactions.length; i++) {
+      const tx = transactions[i]!;
+      if (tx.doneToServer && tx.doneToClient && (dir === 0 ? tx.dirtyToServer : tx.dirtyToClient)) return true;
+    }
+    return false;
+  }
+
   /** The transaction is gone. */
   release(tx: Transaction): void {
     if (tx.detect instanceof TxDetect) this.pool.releaseTransaction(tx.detect);

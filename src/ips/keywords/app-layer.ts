@@ -54,6 +54,27 @@ class AppEventMatch extends TxMatch {
   }
 }
 
+/** Events of protocol detection; they belong to a packet. */
+const DETECTION_EVENTS = [
+  'applayer_mismatch_protocol_both_directions',
+  'applayer_wrong_direction_first_data',
+  'applayer_detect_protocol_only_one_direction',
+  'applayer_proto_detection_skipped',
+  'applayer_no_tls_after_starttls',
+  'applayer_unexpected_protocol',
+  'applayer_parser_error',
+];
+
+class DetectionEventMatch extends PacketMatch {
+  constructor(readonly event: string) {
+    super();
+  }
+
+  matches({ packetEvents }: InspectContext): boolean {
+    return packetEvents.includes(this.event);
+  }
+}
+
 export const appLayerEvent = keyword({
   name: 'app-layer-event',
   kind: 'transaction',
@@ -62,6 +83,10 @@ export const appLayerEvent = keyword({
   value: 'required',
   parse(draft, option) {
     const arg = option.unquoted();
+    if (DETECTION_EVENTS.includes(arg.text)) {
+      draft.addPacketMatch(new DetectionEventMatch(arg.text), false);
+      return;
+    }
     if (!draft.context.apps.events.has(arg.text)) {
       const protocol = arg.text.split('.')[0]!;
       const known = [...draft.context.apps.events].filter((event) => event.startsWith(`${protocol}.`));

@@ -102,4 +102,4 @@ export const httpRawHostModifier = modifier('http_raw_host', 'http.host.raw');
 export const httpStatCodeModifier = modifier('http_stat_code', 'http.stat_code');
 export const httpStatMsgModifier = modifier('http_stat_msg', 'http.stat_msg');
 export const httpClientBodyModifier = modifier('http_client_body', 'http.request_body');
-export const httpServerBodyModifier = modifier('http_server_body', 'file.data');
+export const httpServerBodyModifier = modifier('http_server_body', 'http.response_body');

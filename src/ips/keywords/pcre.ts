@@ -2,6 +2,7 @@ import {
   Pcre, PCRE_ANCHORED, PCRE_CASELESS, PCRE_DOLLAR_ENDONLY, PCRE_DOTALL, PCRE_EXTENDED, PCRE_MULTILINE, PCRE_UNGREEDY,
 } from '@drawbridge/native';
 import { decodePcre } from 'snort-rule-parser';
+import { sameBytes } from '../draft.js';
 import { keyword } from '../keyword.js';
 import type { OptionText } from '../option.js';
 import { PcreStep } from '../match/step.js';
@@ -25,7 +26,7 @@ const BUFFERS: Readonly<Record<string, string>> = {
   U: 'http.uri',
   I: 'http.uri.raw',
   P: 'http.request_body',
-  Q: 'file.data',
+  Q: 'http.response_body',
   H: 'http.header',
   D: 'http.header.raw',
   M: 'http.method',
@@ -84,7 +85,11 @@ export const pcre = keyword({
       draft.add(step);
       return;
     }
-    if (draft.current !== draft.payload && draft.current.name !== buffer) {
+    if (sameBytes(draft.current.name, buffer)) {
+      draft.add(step);
+      return;
+    }
+    if (draft.current !== draft.payload) {
       option.fail(null, `the modifier means ${buffer}, but the sticky buffer is ${draft.current.name}`, ['no buffer letter'], 'conflict');
     }
     draft.bufferNamed(option, buffer).steps.push(step);

@@ -28,6 +28,8 @@ export class InspectContext {
   tx: Transaction | null = null;
   /** What connection tracking noticed about the packet; null when nobody tracks. */
   streamEvents: StreamEvents | null = null;
+  /** Names of application-layer events of the packet that belong to no transaction. */
+  packetEvents: readonly string[] = NO_EVENTS;
 
   // ---- the buffer under inspection ---------------------------------------------------------------------------
   buf: Uint8Array = EMPTY;
@@ -68,3 +70,4 @@ export class InspectContext {
 }
 
 const EMPTY = new Uint8Array(0);
+const NO_EVENTS: readonly string[] = [];

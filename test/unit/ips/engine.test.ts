@@ -406,3 +406,27 @@ test('stream bytes are given free behind the window', (t) => {
   idle.inspect(packet({ payload: 'x' }), other);
   t.is(other.toServer.inspected, 1000);
 });
+
+test('a transaction that a packet finishes in the other direction is judged before it is forgotten', (t) => {
+  const { ips, events } = engine('drop http $HOME_NET any -> any 80 (http.uri; content:"/late"; sid:1;)');
+  const flow = newFlow(6, 1);
+  const tx = new TestTransaction().set('http.uri', '/late');
+  tx.progressToServer = 1;
+  tx.doneToServer = true;
+  tx.doneToClient = true;
+  flow.transactions.push(tx);
+  const view = packet({ dir: 1, payload: 'answer' });
+  t.is(ips.inspect(view, flow), Verdict.DROP_FLOW);
+  t.is(view.ruleSid, 1);
+  t.deepEqual(events.take(), [1]);
+});
+
+test('events of protocol detection belong to the packet', (t) => {
+  const packetEvents: string[] = [];
+  const { ips, events } = engine('alert tcp any any -> any any (app-layer-event:applayer_proto_detection_skipped; sid:1;)', { packetEvents });
+  ips.inspect(packet(), newFlow());
+  t.deepEqual(events.take(), []);
+  packetEvents.push('applayer_proto_detection_skipped');
+  ips.inspect(packet(), newFlow());
+  t.deepEqual(events.take(), [1]);
+});
