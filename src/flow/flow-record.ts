@@ -1,6 +1,6 @@
 /**
  * Layout of a flow record: 32 int32 words, 128 bytes. The first 64-byte line holds what every packet of an established
- * IPv4 flow reads or writes; the second one what only IPv6 keys, hash chains, new flows and reports need.
+ * IPv4 flow reads or writes; the second one what only IPv6 keys, new flows and reports need.
  */
 export const R_STRIDE = 32;
 
@@ -40,7 +40,7 @@ export const R_A3 = 18;
 export const R_B1 = 19;
 export const R_B2 = 20;
 export const R_B3 = 21;
-/** Next record of the hash chain, or of the free list; -1 ends it. */
+/** Next record of the free list; -1 ends it. */
 export const R_NEXT = 22;
 export const R_HASH = 23;
 /** Time of the first packet. */

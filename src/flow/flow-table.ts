@@ -1,9 +1,11 @@
 /**
- * The flow table: fixed-size records in one Int32Array, found through hash chains. 128 bytes per record, 8 for the bucket
- * heads, 8 for the timer wheel; everything is allocated at construction and never grows.
+ * The flow table: fixed-size records in one Int32Array, found through an open-addressing index. 128 bytes per record, 8 to
+ * 16 for the index, 8 for the timer wheel; everything is allocated at construction and never grows.
  *
- * Lookup is one bucket read and, most of the time, one 64-byte line. The hash is keyed with a seed, so peers cannot build
- * long chains. Idle flows end through a timing wheel that is only touched when a flow is made, changes to a state with a
+ * An index slot holds a record number and eight bits of its hash, so that collisions are settled in the index line that
+ * is in hand: a lookup costs one line of the index and one of the record. (Chains through the records were tried: at a
+ * million flows every fourth lookup met a second record, which is two more cache misses.) The hash is keyed with a seed,
+ * so peers cannot aim at one place. Idle flows end through a timing wheel that is only touched when a flow is made, changes to a state with a
  * shorter timeout, or falls due; refreshing a flow is one store to its record.
  *
  * When the table is full a new flow displaces an unanswered or closed flow of the switch port that holds most records, so
@@ -25,7 +27,7 @@ export interface FlowTableOptions {
   readonly timeouts?: FlowTimeouts;
   /** Largest share of the table (0..1] that flows opened from one switch port may hold. Default 1: no limit of its own. */
   readonly portShare?: number;
-  /** Called once with the record array, e.g. to advise huge pages (saves TLB misses above some 100k flows). */
+  /** Called once with each large array before it is used, e.g. to advise huge pages (fewer TLB misses above some 100k flows). */
   readonly advise?: (memory: ArrayBufferView) => unknown;
 }
 
@@ -36,7 +38,7 @@ const EVICT_SCAN = 256;
 /** Width of the timer wheel in seconds; longer timeouts are parked and asked again. */
 const WHEEL_SECONDS = 4096;
 /** Below this many flows the records stay in cache and the touch pass costs more than it saves. */
-const TOUCH_FROM = 10_000;
+const TOUCH_FROM = 20_000;
 
 export class FlowTable {
   readonly capacity: number;
@@ -66,8 +68,11 @@ export class FlowTable {
   /** Scratch key of the packet in hand. */
   readonly key = new FlowKey();
   readonly #seed: number;
-  readonly #heads: Int32Array;
+  /** Open addressing, linear probing: EMPTY, or record number | top eight bits of its hash. */
+  readonly #index: Int32Array;
   readonly #mask: number;
+  /** Scratch of touch(). */
+  readonly #hashes = new Int32Array(TOUCH_MAX);
   readonly #wheel: TimerWheel;
   readonly #portLimit: number;
   #free = 0;
@@ -83,12 +88,15 @@ export class FlowTable {
     this.#seed = options.seed | 0;
     this.#portLimit = Math.max(1, Math.floor(capacity * (options.portShare ?? 1)));
     this.timeouts = timeoutTable(options.timeouts ?? CONNTRACK_TIMEOUTS);
-    this.records = new Int32Array(capacity * R.R_STRIDE);
+    const bytes = capacity * R.R_STRIDE * 4;
+    this.records = new Int32Array(new ArrayBuffer(bytes + LINE), LINE - MALLOC_HEADER, bytes / 4);
     options.advise?.(this.records);
-    // Twice as many buckets as records: on average a quarter of the lookups meet a second record.
-    const buckets = 2 ** Math.ceil(Math.log2(capacity * 2));
-    this.#heads = new Int32Array(buckets).fill(-1);
-    this.#mask = buckets - 1;
+    // Never more than half full, so that probe sequences stay within a cache line.
+    const slots = 2 ** Math.ceil(Math.log2(capacity * 2));
+    this.#index = new Int32Array(slots);
+    options.advise?.(this.#index);
+    this.#index.fill(EMPTY);
+    this.#mask = slots - 1;
     for (let id = 0; id < capacity; id++) this.records[id * R.R_STRIDE + R.R_NEXT] = id + 1 < capacity ? id + 1 : -1;
     this.#wheel = new TimerWheel(capacity, WHEEL_SECONDS, (id, now) => this.#due(id, now));
   }
@@ -110,19 +118,24 @@ export class FlowTable {
   /** Find the flow of `this.key`; sets foundDir. @returns flow id or -1 */
   findKey(): number {
     const r = this.records;
+    const index = this.#index;
+    const mask = this.#mask;
     const k = this.key;
     const { a0, b0, meta, forward, backward } = k;
-    for (let id = this.#heads[k.hash(this.#seed) & this.#mask]; id >= 0; id = r[id * R.R_STRIDE + R.R_NEXT]) {
-      const at = id * R.R_STRIDE;
+    const hash = k.hash(this.#seed);
+    let slot = hash & mask;
+    for (let entry = index[slot]; entry !== EMPTY; slot = (slot + 1) & mask, entry = index[slot]) {
+      if (((entry ^ hash) & TAG) !== 0) continue;
+      const at = (entry & ID) * R.R_STRIDE;
       if (r[at + R.R_META] !== meta) continue;
       const ports = r[at + R.R_PORTS];
       if (ports === forward && r[at + R.R_A0] === a0 && r[at + R.R_B0] === b0 && this.#restMatches(at, R.R_A1, R.R_B1)) {
         this.foundDir = 0;
-        return id;
+        return entry & ID;
       }
       if (ports === backward && r[at + R.R_A0] === b0 && r[at + R.R_B0] === a0 && this.#restMatches(at, R.R_B1, R.R_A1)) {
         this.foundDir = 1;
-        return id;
+        return entry & ID;
       }
     }
     return -1;
@@ -139,7 +152,7 @@ export class FlowTable {
   }
 
   /**
-   * Prefetch pass over a received batch: hashes every plain Ethernet TCP/UDP frame and reads its bucket and record, so
+   * Prefetch pass over a received batch: hashes every plain Ethernet TCP/UDP frame and reads its index slot and record, so
    * that the cache misses of a batch overlap instead of queueing behind each other. A frame it does not understand costs
    * nothing but the missed prefetch. Does nothing while the table is small.
    * @param zones zone of each switch port; a tagged frame uses its outer VLAN id when the port has none (0)
@@ -148,15 +161,26 @@ export class FlowTable {
   touch(batch: FrameBatch, zones: Int32Array): number {
     if (this.active < TOUCH_FROM) return 0;
     const n = Math.min(batch.rxCount, TOUCH_MAX);
+    const index = this.#index;
+    const mask = this.#mask;
+    const hashes = this.#hashes;
     let sum = 0;
-    for (let row = 0; row < n; row++) this.#touched[row] = this.#heads[rawFrameHash(batch, row, zones, this.#seed) & this.#mask];
+    // Short loops instead of one: independent loads next to each other are what the processor can overlap.
+    for (let row = 0; row < n; row++) hashes[row] = rawFrameHash(batch, row, zones, this.#seed);
+    for (let row = 0; row < n; row++) sum ^= index[hashes[row] & mask];
     for (let row = 0; row < n; row++) {
-      const id = this.#touched[row];
-      if (id >= 0) sum ^= this.records[id * R.R_STRIDE + R.R_META] ^ this.records[id * R.R_STRIDE + R.R_NEXT];
+      const hash = hashes[row];
+      let slot = hash & mask;
+      let entry = index[slot];
+      while (entry !== EMPTY && ((entry ^ hash) & TAG) !== 0) {
+        slot = (slot + 1) & mask;
+        entry = index[slot];
+      }
+      hashes[row] = entry === EMPTY ? 0 : (entry & ID) * R.R_STRIDE;
     }
+    for (let row = 0; row < n; row++) sum ^= this.records[hashes[row]];
     return sum;
   }
-  readonly #touched = new Int32Array(TOUCH_MAX);
 
   // ---- life of a record ------------------------------------------------------------------------------------------
 
@@ -182,7 +206,9 @@ export class FlowTable {
     this.#free = r[at + R.R_NEXT];
     const k = this.key;
     const hash = k.hash(this.#seed);
-    const bucket = hash & this.#mask;
+    let slot = hash & this.#mask;
+    while (this.#index[slot] !== EMPTY) slot = (slot + 1) & this.#mask;
+    this.#index[slot] = (hash & TAG) | id;
     r[at + R.R_A0] = k.a0;
     r[at + R.R_B0] = k.b0;
     r[at + R.R_PORTS] = k.forward;
@@ -196,8 +222,6 @@ export class FlowTable {
     r[at + R.R_B1] = k.b1;
     r[at + R.R_B2] = k.b2;
     r[at + R.R_B3] = k.b3;
-    r[at + R.R_NEXT] = this.#heads[bucket];
-    this.#heads[bucket] = id;
     r[at + R.R_HASH] = hash;
     r[at + R.R_FIRST_SEC] = view.tsSec;
     r[at + R.R_FIRST_USEC] = view.tsUsec;
@@ -223,15 +247,7 @@ export class FlowTable {
     this.onEnd(id, cause);
     this.onFree(id);
     this.#wheel.cancel(id);
-    const bucket = r[at + R.R_HASH] & this.#mask;
-    const next = r[at + R.R_NEXT];
-    if (this.#heads[bucket] === id) {
-      this.#heads[bucket] = next;
-    } else {
-      let before = this.#heads[bucket];
-      while (r[before * R.R_STRIDE + R.R_NEXT] !== id) before = r[before * R.R_STRIDE + R.R_NEXT];
-      r[before * R.R_STRIDE + R.R_NEXT] = next;
-    }
+    this.#unindex(id, r[at + R.R_HASH]);
     const port = r[at + R.R_SWITCH_PORTS] & 0xffff;
     this.byPort[port]--;
     if (isHalfOpen(r[at + R.R_STATE] & R.S_STATE)) this.halfOpenByPort[port]--;
@@ -241,6 +257,23 @@ export class FlowTable {
     this.active--;
     this.ended++;
     if (cause === EndCause.EVICTED) this.evicted++;
+  }
+
+  /** Take a record out of the index and close the hole, so that no probe sequence is cut. */
+  #unindex(id: number, hash: number): void {
+    const index = this.#index;
+    const mask = this.#mask;
+    const entry = (hash & TAG) | id;
+    let hole = hash & mask;
+    while (index[hole] !== entry) hole = (hole + 1) & mask;
+    for (let slot = (hole + 1) & mask; index[slot] !== EMPTY; slot = (slot + 1) & mask) {
+      const home = this.records[(index[slot] & ID) * R.R_STRIDE + R.R_HASH] & mask;
+      // An entry may move back only as far as its home slot.
+      if (((slot - home) & mask) < ((slot - hole) & mask)) continue;
+      index[hole] = index[slot];
+      hole = slot;
+    }
+    index[hole] = EMPTY;
   }
 
   /** End every flow (stop of the appliance, end of a pcap), in order of their records. */
@@ -398,24 +431,32 @@ export class FlowTable {
     for (let id = 0; id < this.capacity; id++) if (this.records[id * R.R_STRIDE + R.R_META] !== 0) visit(id);
   }
 
-  /** Load of the table, for metrics. Walks all buckets: not for the packet path. */
-  statistics(): { active: number; capacity: number; buckets: number; usedBuckets: number; longestChain: number; bytesPerFlow: number } {
-    let usedBuckets = 0;
-    let longestChain = 0;
-    for (const head of this.#heads) {
-      if (head < 0) continue;
-      usedBuckets++;
-      let length = 0;
-      for (let id = head; id >= 0; id = this.records[id * R.R_STRIDE + R.R_NEXT]) length++;
-      if (length > longestChain) longestChain = length;
+  /** Load of the table, for metrics. Walks the index: not for the packet path. */
+  statistics(): { active: number; capacity: number; slots: number; longestProbe: number; bytesPerFlow: number } {
+    let longestProbe = 0;
+    for (let slot = 0; slot <= this.#mask; slot++) {
+      const entry = this.#index[slot];
+      if (entry === EMPTY) continue;
+      const home = this.records[(entry & ID) * R.R_STRIDE + R.R_HASH] & this.#mask;
+      longestProbe = Math.max(longestProbe, ((slot - home) & this.#mask) + 1);
     }
-    const bytes = this.records.byteLength + this.#heads.byteLength + 2 * 4 * (this.capacity + WHEEL_SECONDS);
-    return { active: this.active, capacity: this.capacity, buckets: this.#heads.length, usedBuckets, longestChain, bytesPerFlow: bytes / this.capacity };
+    const bytes = this.records.byteLength + this.#index.byteLength + 2 * 4 * (this.capacity + WHEEL_SECONDS);
+    return { active: this.active, capacity: this.capacity, slots: this.#mask + 1, longestProbe, bytesPerFlow: bytes / this.capacity };
   }
 }
 
+/** Parts of an index entry. Record numbers stay below ID, so no entry equals EMPTY. */
+const ID = 0xff_ffff;
+const TAG = ~ID;
+const EMPTY = -1;
+/**
+ * Large buffers come from mmap by way of malloc, which leaves 16 bytes at the start of the page to itself. The records are
+ * shifted to the next cache line, so that line 0 of a record is one line; were it otherwise, only time would be lost.
+ */
+const LINE = 64;
+const MALLOC_HEADER = 16;
 /** 2^24 records are 2 GiB. */
-const MAX_CAPACITY = 2 ** 24;
+const MAX_CAPACITY = 2 ** 24 - 1;
 const META_V6 = 2 << 8;
 const TOUCH_MAX = 256;
 
