@@ -266,7 +266,7 @@ export class AppLayer {
         const protocol = this.registry.get(id);
         const onPort = protocol.ports.includes(server) || (protocol.portsOnly === true && protocol.ports.includes(client));
         if (onPort !== (pass === 0) || (pass === 1 && protocol.portsOnly === true)) continue;
-        const answer = protocol.probe(buf, off, end, dir);
+        const answer = protocol.probe(buf, off, end, dir, onPort);
         if (answer === PROBE_YES) return id;
         if (answer === PROBE_MORE) more = true;
       }

@@ -11,3 +11,5 @@ export { AppLayer, transactionsOf, type AppLayerStats } from './app-layer.js';
 export { HttpTransaction, normaliseUri, DEFAULT_URI_OPTIONS, type Http1Options } from './http1/index.js';
 export { TlsTransaction } from './tls/index.js';
 export { DnsTransaction } from './dns/index.js';
+export { SshTransaction } from './ssh.js';
+export { SmtpTransaction } from './smtp/index.js';

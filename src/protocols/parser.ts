@@ -45,9 +45,9 @@ export interface AppProtocol {
   readonly portsOnly?: boolean;
   /**
    * Recognise the protocol by content in the first bytes of a direction (to server = from the side that opened the flow).
-   * Must be cheap and say NO as early as possible. PROBE_*.
+   * Must be cheap and say NO as early as possible. `onPort`: the flow is on one of `ports`, so that weak signs will do. PROBE_*.
    */
-  probe(buf: Uint8Array, off: number, end: number, dir: number): number;
+  probe(buf: Uint8Array, off: number, end: number, dir: number, onPort: boolean): number;
   create(flow: Flow): AppParser;
   readonly buffers: readonly BufferSpec<Transaction>[];
   /** Progress numbers at which a direction is complete. */

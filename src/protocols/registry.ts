@@ -2,6 +2,8 @@
 import { DNS_TCP, DNS_UDP } from './dns/index.js';
 import { http1Protocol, type Http1Options } from './http1/index.js';
 import type { AppProtocol } from './parser.js';
+import { SMTP_PROTOCOL } from './smtp/index.js';
+import { SSH_PROTOCOL } from './ssh.js';
 import { TLS } from './tls/index.js';
 
 export interface ProtocolOptions {
@@ -20,7 +22,7 @@ export class ProtocolRegistry {
   readonly udp: readonly number[];
 
   constructor(options: ProtocolOptions = {}) {
-    const rows: AppProtocol[] = [http1Protocol(options.http1), TLS, DNS_UDP, DNS_TCP];
+    const rows: AppProtocol[] = [http1Protocol(options.http1), TLS, SSH_PROTOCOL, SMTP_PROTOCOL, DNS_UDP, DNS_TCP];
     this.protocols = rows
       .filter((row) => !options.disabled?.includes(row.name))
       .map((row) => {

@@ -2,7 +2,7 @@
 import { ascii, equalsNoCase, findNoCase } from '../bytes.js';
 import { Coding, ContentDecoder } from '../encoding/content-decoder.js';
 import type { ByteSlice } from '../transaction.js';
-import type { Body } from './body.js';
+import type { Body } from '../body.js';
 import type { HttpTransaction } from './transaction.js';
 import type { Http1Options } from './options.js';
 

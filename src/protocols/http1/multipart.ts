@@ -3,7 +3,7 @@
  * Tolerant like the servers behind it: bare LF, missing quotes, junk around the boundary.
  */
 import { CR, LF, ascii, findNoCase, grow, startsNoCase } from '../bytes.js';
-import { Body } from './body.js';
+import { Body } from '../body.js';
 
 const BOUNDARY = ascii('boundary=');
 const FILENAME = ascii('filename=');

@@ -1,7 +1,7 @@
 /** Requests: request line, fields, body; opens one transaction each. */
 import { ascii, equalsNoCase, findNoCase, hexValue, isSpace, startsNoCase } from '../bytes.js';
 import { ByteSlice } from '../transaction.js';
-import { Body } from './body.js';
+import { Body } from '../body.js';
 import { attachDecoder } from './coding.js';
 import { FIELD, type MessageHead } from './head.js';
 import { contentLength, MessageReader, State } from './message-reader.js';

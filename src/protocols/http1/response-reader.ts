@@ -1,7 +1,7 @@
 /** Responses: status line, fields, body; matched to the oldest request that has no response yet. */
 import { CR, LF, ascii, findNoCase, isSpace, equalsNoCase } from '../bytes.js';
 import { ByteSlice } from '../transaction.js';
-import { Body } from './body.js';
+import { Body } from '../body.js';
 import { attachDecoder } from './coding.js';
 import { FIELD, type MessageHead } from './head.js';
 import { contentLength, MessageReader, State } from './message-reader.js';

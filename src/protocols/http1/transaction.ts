@@ -2,7 +2,7 @@
 import type { TransactionRecord } from '../../pipeline/index.js';
 import { ascii, lower, printable } from '../bytes.js';
 import { AppFile, ByteSlice, Transaction } from '../transaction.js';
-import type { Body } from './body.js';
+import type { Body } from '../body.js';
 import { FIELD, giveHead, MessageHead, takeHead } from './head.js';
 import type { Multipart } from './multipart.js';
 import { UriParts, isNormal, normaliseUri, type UriOptions } from './uri.js';

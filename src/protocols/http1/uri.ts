@@ -61,6 +61,7 @@ export class UriParts {
   hostPort(buf: Uint8Array, off: number, end: number): void {
     this.host = off;
     this.hostEnd = end;
+    this.port = this.portEnd = -1;
     let i = off;
     if (buf[off] === 91) while (i < end && buf[i] !== 93) i++;
     while (i < end && buf[i] !== 58) i++;

@@ -77,6 +77,13 @@ test('response: buffers and the log record', (t) => {
   t.is(d.flow.transactions.length, 0, 'a finished exchange is freed');
 });
 
+test('a port of one request does not leak into the next', (t) => {
+  const d = new Driver();
+  d.send(TO_SERVER, 'GET / HTTP/1.1\r\nHost: a:8080\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n');
+  d.close();
+  t.deepEqual(d.records.map((r) => r.body['http_port']), [8080, undefined]);
+});
+
 const uris: [string, string][] = [
   ['/', '/'],
   ['/a//b///c', '/a/b/c'],
