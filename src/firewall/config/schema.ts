@@ -119,7 +119,7 @@ export const firewallSchema = {
       anyOf: [
         { type: 'string' },
         { type: 'array', items: { type: ['string', 'boolean'] } },
-        { type: 'object', additionalProperties: false, required: ['hours'], properties: { hours: { type: ['string', 'array'], items: { type: ['string', 'boolean'] } }, utc_offset: { type: 'string', default: '+00:00' } } },
+        { type: 'object', additionalProperties: false, required: ['hours'], properties: { hours: { type: ['string', 'array'], items: { type: ['string', 'boolean'] } }, utc_offset: { type: 'string', description: 'Default +00:00.' } } },
       ],
     }),
     active_contexts: { type: 'array', items: { type: 'string' }, default: [], description: 'Contexts that hold now; rules with another context are off.' },
