@@ -1,33 +1,75 @@
-/** Immutable hash table from four int32 words to a small positive label; 0 = not in the table. */
+/** Immutable hash tables from address words to a small positive label; 0 = not in the table. */
 import { fmix32, mix32 } from '../util/index.js';
 
-const STRIDE = 5;
+export interface LabelEntry {
+  readonly words: readonly number[];
+  readonly label: number;
+}
 
-export class LabelTable {
+/** Rows of a table that is at most half full. */
+function tableRows(entries: number): number {
+  let rows = 8;
+  while (rows < entries * 2) rows *= 2;
+  return rows;
+}
+
+/** One key word: IPv4 prefixes. */
+export class WordLabels {
   readonly #cells: Int32Array;
   readonly #mask: number;
 
-  /** @param labels key words to label (> 0), no key twice */
-  constructor(labels: readonly { readonly words: readonly number[]; readonly label: number }[]) {
-    let rows = 8;
-    while (rows < labels.length * 2) rows *= 2;
+  /** @param entries labels > 0, no key twice */
+  constructor(entries: readonly LabelEntry[]) {
+    const rows = tableRows(entries.length);
+    this.#mask = rows - 1;
+    this.#cells = new Int32Array(rows * 2);
+    for (const { words, label } of entries) {
+      let row = fmix32(words[0]!) & this.#mask;
+      while (this.#cells[row * 2 + 1] !== 0) row = (row + 1) & this.#mask;
+      this.#cells[row * 2] = words[0]!;
+      this.#cells[row * 2 + 1] = label;
+    }
+  }
+
+  get(word: number): number {
+    const cells = this.#cells;
+    let row = fmix32(word) & this.#mask;
+    for (;;) {
+      const label = cells[row * 2 + 1];
+      if (label === 0 || cells[row * 2] === word) return label;
+      row = (row + 1) & this.#mask;
+    }
+  }
+}
+
+const STRIDE = 8;
+
+/** Four key words: IPv6 prefixes; MACs use two. */
+export class QuadLabels {
+  readonly #cells: Int32Array;
+  readonly #mask: number;
+
+  /** @param entries labels > 0, no key twice; missing words are 0 */
+  constructor(entries: readonly LabelEntry[]) {
+    const rows = tableRows(entries.length);
     this.#mask = rows - 1;
     this.#cells = new Int32Array(rows * STRIDE);
-    for (const { words, label } of labels) {
-      let row = hashWords(words[0]!, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0) & this.#mask;
+    for (const { words, label } of entries) {
+      const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = words;
+      let row = hashWords(w0, w1, w2, w3) & this.#mask;
       while (this.#cells[row * STRIDE + 4] !== 0) row = (row + 1) & this.#mask;
-      this.#cells.set([words[0]!, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0, label], row * STRIDE);
+      this.#cells.set([w0, w1, w2, w3, label], row * STRIDE);
     }
   }
 
   get(w0: number, w1: number, w2: number, w3: number): number {
     const cells = this.#cells;
-    let at = (hashWords(w0, w1, w2, w3) & this.#mask) * STRIDE;
+    let row = hashWords(w0, w1, w2, w3) & this.#mask;
     for (;;) {
-      const label = cells[at + 4]!;
+      const at = row * STRIDE;
+      const label = cells[at + 4];
       if (label === 0 || (cells[at] === w0 && cells[at + 1] === w1 && cells[at + 2] === w2 && cells[at + 3] === w3)) return label;
-      at += STRIDE;
-      if (at === cells.length) at = 0;
+      row = (row + 1) & this.#mask;
     }
   }
 }

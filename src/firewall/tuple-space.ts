@@ -9,7 +9,8 @@
  */
 import { fmix32, mix32 } from '../util/index.js';
 import { prefixMask } from '../packet/index.js';
-import { LabelTable } from './label-table.js';
+import { FLAT_MAYBE, FLAT_NO, FlatRules } from './flat-rules.js';
+import { QuadLabels, WordLabels, type LabelEntry } from './label-table.js';
 import type { EndMatch, FirewallRule } from './model.js';
 import type { PacketKey } from './packet-key.js';
 import { ruleMatches } from './rule-matcher.js';
@@ -21,7 +22,9 @@ export const NO_RANK = 0x7fffffff;
 export type Family = 4 | 6 | 0;
 
 /** Prefix lengths that are looked up; a rule's prefix is filed under the longest that is not longer. */
-const CLASSES: Readonly<Record<Family, readonly number[]>> = { 4: [32, 28, 24, 20, 16, 12, 8, 4], 6: [128, 112, 96, 80, 64, 56, 48, 32], 0: [] };
+const CLASSES_4: readonly number[] = [32, 28, 24, 20, 16, 12, 8, 4];
+const CLASSES_6: readonly number[] = [128, 112, 96, 80, 64, 56, 48, 32];
+const CLASSES: Readonly<Record<Family, readonly number[]>> = { 4: CLASSES_4, 6: CLASSES_6, 0: [] };
 /** Keys one rule may be filed under; fields that would need more are left to the exact test. */
 const MAX_KEYS = 64;
 /** As MAX_KEYS when a single address field is all that selects the rule. */
@@ -52,40 +55,32 @@ interface Tuple {
 
 export class TupleSpace {
   readonly #rules: readonly FirewallRule[];
+  readonly #flat: FlatRules;
   readonly #tuples: readonly Tuple[];
   /** Ranks of the rules of one entry, ascending, closed by -1. */
   readonly #chain: Int32Array;
-  readonly #v6: boolean;
-  readonly #srcTables: readonly (LabelTable | null)[];
-  readonly #dstTables: readonly (LabelTable | null)[];
-  readonly #macTables: readonly [LabelTable, LabelTable] | null;
-  readonly #classes: readonly number[];
-  /** Labels of the packet at hand, by prefix class. */
-  readonly #srcLabels = new Int32Array(8);
-  readonly #dstLabels = new Int32Array(8);
+  readonly #labels: AddressLabels;
+  readonly #macTables: readonly [QuadLabels, QuadLabels] | null;
 
   /** @param rules in order of evaluation: the rank of a rule is its index here */
   constructor(rules: readonly FirewallRule[], family: Family) {
     const build = new TupleBuilder(family);
     rules.forEach((rule, rank) => build.add(rule, rank));
     this.#rules = rules;
-    this.#classes = CLASSES[family];
-    this.#v6 = family === 6;
+    this.#flat = new FlatRules(rules, family);
     const { tuples, chain } = build.tuples();
     this.#tuples = tuples;
     this.#chain = chain;
-    this.#srcTables = build.srcLabels.tables();
-    this.#dstTables = build.dstLabels.tables();
-    this.#macTables = build.usesMacs ? [build.smacLabels.table(), build.dmacLabels.table()] : null;
+    this.#labels = family === 6 ? new Ipv6Labels(build.srcLabels, build.dstLabels) : new Ipv4Labels(build.srcLabels, build.dstLabels);
+    this.#macTables = build.usesMacs ? [new QuadLabels(build.smacLabels.entries()), new QuadLabels(build.dmacLabels.entries())] : null;
   }
 
   /** @returns rank of the first rule in order of evaluation that matches, or NO_RANK */
   find(key: PacketKey): number {
     const tuples = this.#tuples;
     if (tuples.length === 0) return NO_RANK;
-    let have = this.#label(this.#srcTables, this.#srcLabels, key.src0, key.src1, key.src2, key.src3);
-    have |= this.#label(this.#dstTables, this.#dstLabels, key.dst0, key.dst1, key.dst2, key.dst3) << NEED_DST;
-    have |= NEED_PROTO;
+    const { src: srcLabels, dst: dstLabels } = this.#labels;
+    let have = this.#labels.look(key) | NEED_PROTO;
     if (key.dstPort >= 0) have |= NEED_SPORT | NEED_DPORT;
     let smac = 0;
     let dmac = 0;
@@ -102,8 +97,8 @@ export class TupleSpace {
       if (tuple.best >= best) break;
       const need = tuple.need;
       if ((need & ~have) !== 0) continue;
-      const src = tuple.src < 0 ? 0 : this.#srcLabels[tuple.src]!;
-      const dst = tuple.dst < 0 ? 0 : this.#dstLabels[tuple.dst]!;
+      const src = tuple.src < 0 ? 0 : srcLabels[tuple.src]!;
+      const dst = tuple.dst < 0 ? 0 : dstLabels[tuple.dst]!;
       const sport = (need & NEED_SPORT) === 0 ? 0 : key.srcPort;
       const dport = (need & NEED_DPORT) === 0 ? 0 : key.dstPort;
       const head = probe(
@@ -131,25 +126,77 @@ export class TupleSpace {
     for (let at = head; ; at++) {
       const rank = chain[at]!;
       if (rank < 0 || rank >= best) return best;
-      if (ruleMatches(this.#rules[rank]!, key)) return rank;
+      const flat = this.#flat.test(rank, key);
+      if (flat !== FLAT_NO && (flat !== FLAT_MAYBE || ruleMatches(this.#rules[rank]!, key))) return rank;
     }
+  }
+}
+
+/** Labels of the addresses of the packet at hand. */
+interface AddressLabels {
+  /** By prefix class; only those of the bits `look` returned are valid. */
+  readonly src: Int32Array;
+  readonly dst: Int32Array;
+  /** Look the addresses up in every class in use. @returns NEED bits of the classes that know them */
+  look(key: PacketKey): number;
+}
+
+class Ipv4Labels implements AddressLabels {
+  readonly src = new Int32Array(8);
+  readonly dst = new Int32Array(8);
+  readonly #srcTables: readonly (WordLabels | null)[];
+  readonly #dstTables: readonly (WordLabels | null)[];
+
+  constructor(src: PrefixLabels, dst: PrefixLabels) {
+    this.#srcTables = src.tables((entries) => new WordLabels(entries));
+    this.#dstTables = dst.tables((entries) => new WordLabels(entries));
   }
 
-  /** Labels of an address in every class in use. @returns bit per class that has one */
-  #label(tables: readonly (LabelTable | null)[], labels: Int32Array, w0: number, w1: number, w2: number, w3: number): number {
-    let have = 0;
-    for (let c = 0; c < tables.length; c++) {
-      const table = tables[c]!;
-      if (table === null) continue;
-      const length = this.#classes[c]!;
-      const label = this.#v6
-        ? table.get(w0 & prefixMask(length), w1 & prefixMask(length - 32), w2 & prefixMask(length - 64), w3 & prefixMask(length - 96))
-        : table.get(w0 & prefixMask(length), 0, 0, 0);
-      labels[c] = label;
-      if (label !== 0) have |= 1 << c;
-    }
-    return have;
+  look(key: PacketKey): number {
+    return look4(this.#srcTables, this.src, key.src0) | (look4(this.#dstTables, this.dst, key.dst0) << NEED_DST);
   }
+}
+
+function look4(tables: readonly (WordLabels | null)[], labels: Int32Array, word: number): number {
+  let have = 0;
+  for (let c = 0; c < tables.length; c++) {
+    const table = tables[c]!;
+    if (table === null) continue;
+    const label = table.get(word & prefixMask(CLASSES_4[c]!));
+    labels[c] = label;
+    if (label !== 0) have |= 1 << c;
+  }
+  return have;
+}
+
+class Ipv6Labels implements AddressLabels {
+  readonly src = new Int32Array(8);
+  readonly dst = new Int32Array(8);
+  readonly #srcTables: readonly (QuadLabels | null)[];
+  readonly #dstTables: readonly (QuadLabels | null)[];
+
+  constructor(src: PrefixLabels, dst: PrefixLabels) {
+    this.#srcTables = src.tables((entries) => new QuadLabels(entries));
+    this.#dstTables = dst.tables((entries) => new QuadLabels(entries));
+  }
+
+  look(key: PacketKey): number {
+    const have = look6(this.#srcTables, this.src, key.src0, key.src1, key.src2, key.src3);
+    return have | (look6(this.#dstTables, this.dst, key.dst0, key.dst1, key.dst2, key.dst3) << NEED_DST);
+  }
+}
+
+function look6(tables: readonly (QuadLabels | null)[], labels: Int32Array, w0: number, w1: number, w2: number, w3: number): number {
+  let have = 0;
+  for (let c = 0; c < tables.length; c++) {
+    const table = tables[c]!;
+    if (table === null) continue;
+    const length = CLASSES_6[c]!;
+    const label = table.get(w0 & prefixMask(length), w1 & prefixMask(length - 32), w2 & prefixMask(length - 64), w3 & prefixMask(length - 96));
+    labels[c] = label;
+    if (label !== 0) have |= 1 << c;
+  }
+  return have;
 }
 
 function probe(cells: Int32Array, k0: number, k1: number, k2: number, k3: number, k4: number, k5: number): number {
@@ -182,21 +229,22 @@ class Labels {
     return this.#known.size;
   }
 
-  table(): LabelTable {
-    return new LabelTable([...this.#known.values()]);
+  entries(): LabelEntry[] {
+    return [...this.#known.values()];
   }
 }
 
 /** Labels of prefixes, by class. */
 class PrefixLabels {
-  readonly #byClass: readonly Labels[] = CLASSES[4].map(() => new Labels());
+  readonly #byClass: readonly Labels[] = CLASSES_4.map(() => new Labels());
 
   of(prefixClass: number, words: readonly number[]): number {
     return this.#byClass[prefixClass]!.of(words);
   }
 
-  tables(): (LabelTable | null)[] {
-    const tables = this.#byClass.map((labels) => (labels.size === 0 ? null : labels.table()));
+  /** A table per class in use, null for the others. */
+  tables<T>(make: (entries: readonly LabelEntry[]) => T): (T | null)[] {
+    const tables = this.#byClass.map((labels) => (labels.size === 0 ? null : make(labels.entries())));
     return tables.slice(0, tables.findLastIndex((t) => t !== null) + 1);
   }
 }
