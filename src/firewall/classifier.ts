@@ -5,7 +5,8 @@
 import type { PacketView } from '../packet/index.js';
 import { compareRules, Direction, RuleAction, type FirewallRule } from './model.js';
 import { PacketKey } from './packet-key.js';
-import { NO_RANK, TupleSpace } from './tuple-space.js';
+import { NO_RANK } from './tuple-builder.js';
+import { TupleSpace } from './tuple-space.js';
 
 /** What decided. 1 to 6 are the RuleAction of the rule. */
 export const Decision = {

@@ -1,5 +1,6 @@
 /** Immutable hash tables from address words to a small positive label; 0 = not in the table. */
 import { fmix32, mix32 } from '../util/index.js';
+import { HashFilter } from './hash-filter.js';
 
 export interface LabelEntry {
   readonly words: readonly number[];
@@ -15,6 +16,7 @@ function tableRows(entries: number): number {
 
 /** One key word: IPv4 prefixes. */
 export class WordLabels {
+  readonly #filter: HashFilter;
   readonly #cells: Int32Array;
   readonly #mask: number;
 
@@ -23,8 +25,11 @@ export class WordLabels {
     const rows = tableRows(entries.length);
     this.#mask = rows - 1;
     this.#cells = new Int32Array(rows * 2);
+    this.#filter = new HashFilter(entries.length);
     for (const { words, label } of entries) {
-      let row = fmix32(words[0]!) & this.#mask;
+      const hash = fmix32(words[0]!);
+      this.#filter.add(hash);
+      let row = hash & this.#mask;
       while (this.#cells[row * 2 + 1] !== 0) row = (row + 1) & this.#mask;
       this.#cells[row * 2] = words[0]!;
       this.#cells[row * 2 + 1] = label;
@@ -32,8 +37,10 @@ export class WordLabels {
   }
 
   get(word: number): number {
+    const hash = fmix32(word);
+    if (!this.#filter.mayHave(hash)) return 0;
     const cells = this.#cells;
-    let row = fmix32(word) & this.#mask;
+    let row = hash & this.#mask;
     for (;;) {
       const label = cells[row * 2 + 1];
       if (label === 0 || cells[row * 2] === word) return label;
@@ -46,6 +53,7 @@ const STRIDE = 8;
 
 /** Four key words: IPv6 prefixes; MACs use two. */
 export class QuadLabels {
+  readonly #filter: HashFilter;
   readonly #cells: Int32Array;
   readonly #mask: number;
 
@@ -54,17 +62,22 @@ export class QuadLabels {
     const rows = tableRows(entries.length);
     this.#mask = rows - 1;
     this.#cells = new Int32Array(rows * STRIDE);
+    this.#filter = new HashFilter(entries.length);
     for (const { words, label } of entries) {
       const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = words;
-      let row = hashWords(w0, w1, w2, w3) & this.#mask;
+      const hash = hashWords(w0, w1, w2, w3);
+      this.#filter.add(hash);
+      let row = hash & this.#mask;
       while (this.#cells[row * STRIDE + 4] !== 0) row = (row + 1) & this.#mask;
       this.#cells.set([w0, w1, w2, w3, label], row * STRIDE);
     }
   }
 
   get(w0: number, w1: number, w2: number, w3: number): number {
+    const hash = hashWords(w0, w1, w2, w3);
+    if (!this.#filter.mayHave(hash)) return 0;
     const cells = this.#cells;
-    let row = hashWords(w0, w1, w2, w3) & this.#mask;
+    let row = hash & this.#mask;
     for (;;) {
       const at = row * STRIDE;
       const label = cells[at + 4];

@@ -20,7 +20,7 @@ function plainSum(bytes: readonly number[]): number {
 
 /** Both checksums of a decoded frame are right. */
 function checksumsHold(v: PacketView): boolean {
-  const bytes = [...v.buf.slice(v.l3Off, v.ipEnd)];
+  const bytes = Array.from(v.buf.subarray(v.l3Off, v.ipEnd));
   const v4 = v.ipVersion === 4;
   if (v4 && plainSum(bytes.slice(0, v.ipHdrLen)) !== 0xffff) return false;
   const l4 = bytes.slice(v.l4Off - v.l3Off);
