@@ -91,6 +91,7 @@ export class SwitchPort {
   /** Port index of the far end of the virtual wire, -1 = none. Resolved by the switch. */
   wire = -1;
   state: number;
+  private readonly configuredState: number;
   /** The port takes part in switching: up, not passive, not a virtual wire. */
   switched = false;
 
@@ -127,7 +128,8 @@ export class SwitchPort {
     this.isolated = config.isolated ?? false;
     this.passive = config.passive ?? false;
     this.forwardTo = config.forwardTo;
-    this.state = stateNumber(config.state ?? 'up');
+    this.configuredState = stateNumber(config.state ?? 'up');
+    this.state = this.configuredState;
     try {
       this.vlan = new PortVlan(config.vlan);
       this.macs = macWords([...(config.mac === undefined ? [] : [config.mac]), ...(config.allowedMacs ?? [])]);
@@ -184,6 +186,21 @@ export class SwitchPort {
   /** The guest used `own` (or a foreign) source address: all there is to infer a MAC change from without the control plane. */
   observeSource(own: boolean): void {
     if (!this.effectiveKnown) this.macChanged = !own;
+  }
+
+  /**
+   * Take over what `old`, this port before a reconfiguration, knew at run time: its adapter's address, and a state set by
+   * an operator or a response, unless the new configuration names another state than the old one did.
+   */
+  inherit(old: SwitchPort): void {
+    if (this.configuredState === old.configuredState) this.state = old.state;
+    if (old.effectiveKnown) this.setEffectiveMac(old.effectiveHi, old.effectiveLo);
+    else this.macChanged = old.macChanged && this.hasMac;
+  }
+
+  /** Configured MACs. */
+  get macCount(): number {
+    return this.macs.length / 2;
   }
 
   /** Visit the configured MACs. */

@@ -173,19 +173,11 @@ export class Switch {
    * @throws as the constructor; the old set stays in force then
    */
   configure(configs: readonly (SwitchPortConfig | undefined)[]): void {
-    if (configs.length > this.counters.ports) throw new RangeError(`${configs.length} ports, but counters for ${this.counters.ports}`);
-    const table = configs.map((config, index) => (config === undefined ? undefined : new SwitchPort(index, config)));
-    const byName = new Map<string, SwitchPort>();
+    const table = this.compile(configs);
+    const before = new Map(this.table.flatMap((port) => (port === undefined ? [] : [[port.name, port] as const])));
     for (const port of table) {
-      if (port === undefined) continue;
-      if (byName.has(port.name)) throw new SyntaxError(`port ${port.name} is configured twice`);
-      byName.set(port.name, port);
-    }
-    for (const port of table) {
-      if (port?.forwardTo === undefined) continue;
-      const far = byName.get(port.forwardTo);
-      if (far === undefined || far === port) throw new SyntaxError(`port ${port.name}: forwardTo names ${far === port ? 'the port itself' : `no port: ${port.forwardTo}`}`);
-      port.wire = far.index;
+      const old = port === undefined ? undefined : before.get(port.name);
+      if (old !== undefined) port!.inherit(old);
     }
     for (const [index, old] of this.table.entries()) {
       const port = table[index];
@@ -197,15 +189,35 @@ export class Switch {
     this.refreshActive();
   }
 
+  /** Check the whole set before anything changes. */
+  private compile(configs: readonly (SwitchPortConfig | undefined)[]): (SwitchPort | undefined)[] {
+    if (configs.length > this.counters.ports) throw new RangeError(`${configs.length} ports, but counters for ${this.counters.ports}`);
+    const table = configs.map((config, index) => (config === undefined ? undefined : new SwitchPort(index, config)));
+    const byName = new Map<string, SwitchPort>();
+    let entries = 0;
+    for (const port of table) {
+      if (port === undefined) continue;
+      if (byName.has(port.name)) throw new SyntaxError(`port ${port.name} is configured twice`);
+      byName.set(port.name, port);
+      entries += staticVlans(port).length * port.macCount;
+    }
+    if (entries > this.macs.size) throw new RangeError(`the ports need ${entries} static MAC entries, the MAC table holds ${this.macs.size}`);
+    for (const port of byName.values()) {
+      if (port.forwardTo === undefined) continue;
+      const far = byName.get(port.forwardTo);
+      if (far === undefined || far === port) throw new SyntaxError(`port ${port.name}: forwardTo names ${far === port ? 'the port itself' : `no port: ${port.forwardTo}`}`);
+      port.wire = far.index;
+    }
+    return table;
+  }
+
   private install(port: SwitchPort): void {
     const at = port.index * BUCKETS;
     this.limit(at + BUCKET_RX_BROADCAST, port.rx.broadcast);
     this.limit(at + BUCKET_RX_MULTICAST, port.rx.multicast);
     this.limit(at + BUCKET_TX_BROADCAST, port.tx.broadcast);
     this.limit(at + BUCKET_TX_MULTICAST, port.tx.multicast);
-    if (port.passive || port.wire >= 0) return;
-    const vlans = port.vlan.list();
-    if (vlans.length > STATIC_VLANS_MAX) return;
+    const vlans = staticVlans(port);
     port.forEachMac((hi, lo) => {
       for (const vlan of vlans) this.macs.addStatic(vlan, hi, lo, port.index);
     });
@@ -524,4 +536,11 @@ export class Switch {
 /** Frames on the wire the frame at hand stands for. */
 function segments(view: PacketView): number {
   return view.gsoSize > 0 && view.payloadLen > view.gsoSize ? Math.ceil(view.payloadLen / view.gsoSize) : 1;
+}
+
+/** VLANs in which a port's MACs are pinned. */
+function staticVlans(port: SwitchPort): number[] {
+  if (port.passive || port.forwardTo !== undefined || port.macCount === 0) return [];
+  const vlans = port.vlan.list();
+  return vlans.length > STATIC_VLANS_MAX ? [] : vlans;
 }

@@ -7,7 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import test from 'ava';
 import { FrameBatch } from '../../src/packet/index.js';
 import { Counters, P_FORWARDED, P_RX_FRAMES, P_RX_SEGMENTS } from '../../src/pipeline/index.js';
-import { ALLOW_ALL, PortSet, Switch, TapPort, type SwitchPortConfig } from '../../src/vswitch/index.js';
+import { ALLOW_ALL, AfPacketPort, PortSet, Switch, TapPort, type SwitchPortConfig } from '../../src/vswitch/index.js';
 
 const tag = (process.pid % 100_000).toString(36);
 const namespaces = [`vsw-a-${tag}`, `vsw-b-${tag}`];
@@ -38,12 +38,19 @@ interface Rig {
   readonly counters: Counters;
 }
 
-function build(configs: readonly SwitchPortConfig[]): Rig {
+/** @param veth the second port is the host side of a veth pair (a container) instead of a TAP device */
+function build(configs: readonly SwitchPortConfig[], veth = false): Rig {
   const batch = new FrameBatch();
   const set = new PortSet(batch);
   for (const [i, device] of devices.entries()) {
-    set.add(i, new TapPort({ device, up: false }));
     ip('netns', 'add', namespaces[i]!);
+    if (veth && i === 1) {
+      ip('link', 'add', `${device}h`, 'type', 'veth', 'peer', 'name', device);
+      ip('link', 'set', `${device}h`, 'up');
+      set.add(i, new AfPacketPort({ interface: `${device}h` }));
+    } else {
+      set.add(i, new TapPort({ device, up: false }));
+    }
     ip('link', 'set', device, 'address', macs[i]!, 'netns', namespaces[i]!);
     ip('-n', namespaces[i]!, 'addr', 'add', `10.231.0.${i + 1}/24`, 'dev', device);
     ip('-n', namespaces[i]!, 'link', 'set', 'lo', 'up');
@@ -116,17 +123,19 @@ const data = Buffer.alloc(8 << 20); for (let i = 0; i < data.length; i += 4) dat
 const want = data.length + ' ' + hash.digest('hex'); let answer = '';
 (function dial() { const s = net.connect(5001, '10.231.0.2'); s.on('error', () => setTimeout(dial, 100)); s.on('connect', () => s.end(data)); s.on('data', (d) => { answer += d; }); s.on('end', () => process.exit(answer === want ? 0 : 3)); })();`;
 
-live('TCP with segmentation offload arrives intact', async (t) => {
-  const rig = build(guests);
-  const server = spawn('ip', ['netns', 'exec', namespaces[1]!, process.execPath, '-e', SERVER], { stdio: 'ignore' });
-  try {
-    const client = await during(rig, 0, [process.execPath, '-e', CLIENT]);
-    t.is(client.code, 0, client.text);
-    const frames = rig.counters.port(0, P_RX_FRAMES);
-    t.true(rig.counters.port(0, P_RX_SEGMENTS) > frames, 'super-frames passed whole');
-    for (const port of [0, 1]) t.is(rig.counters.unaccounted(port), 0);
-  } finally {
-    server.kill();
-    tearDown(rig.set);
-  }
-});
+for (const veth of [false, true]) {
+  live(`TCP with segmentation offload arrives intact, TAP to ${veth ? 'veth' : 'TAP'}`, async (t) => {
+    const rig = build(guests, veth);
+    const server = spawn('ip', ['netns', 'exec', namespaces[1]!, process.execPath, '-e', SERVER], { stdio: 'ignore' });
+    try {
+      const client = await during(rig, 0, [process.execPath, '-e', CLIENT]);
+      t.is(client.code, 0, client.text);
+      const frames = rig.counters.port(0, P_RX_FRAMES);
+      t.true(rig.counters.port(0, P_RX_SEGMENTS) > frames, 'super-frames passed whole');
+      for (const port of [0, 1]) t.is(rig.counters.unaccounted(port), 0);
+    } finally {
+      server.kill();
+      tearDown(rig.set);
+    }
+  });
+}

@@ -111,6 +111,26 @@ test('reconfiguration keeps what was learned on unchanged ports', (t) => {
   t.deepEqual(bench.forward(0, udp(MAC_B, MAC_A)), [1], 'the old set stays in force');
 });
 
+test('run-time state survives a reconfiguration', (t) => {
+  const configs = [{ name: 'a', mac: MAC_A }, { name: 'b', mac: MAC_B }, { name: 'c' }];
+  const bench = new Bench(configs);
+  bench.switch.setPortState(1, 'quarantine');
+  bench.switch.setEffectiveMac(0, MAC_C);
+  bench.switch.configure(configs);
+  t.is(bench.fate(1, udp(MAC_A, MAC_B)), 'switch_quarantine');
+  t.is(bench.fate(2, udp(MAC_A, '02:00:00:00:00:77')), 'port_mac_change');
+  bench.switch.configure([configs[0]!, { ...configs[1]!, state: 'down' }, configs[2]!]);
+  bench.switch.configure(configs);
+  t.is(bench.fate(1, udp('02:00:00:00:00:77', MAC_B)), 'forwarded', 'a state named by the configuration wins');
+});
+
+test('static entries that do not fit are refused before anything changes', (t) => {
+  const many = Array.from({ length: 12 }, (_, i) => `02:00:00:00:01:${(i + 16).toString(16)}`);
+  const bench = new Bench(three, undefined, { macTable: { size: 10 } });
+  t.throws(() => bench.switch.configure([{ name: 'a', mac: MAC_A, allowedMacs: many }]), { instanceOf: RangeError, message: /need 13 static MAC entries, the MAC table holds 10/ });
+  t.deepEqual(bench.forward(0, udp(BROADCAST, MAC_A)), [1, 2]);
+});
+
 test('virtual wire and passive ports', (t) => {
   const wire = new Bench([{ name: 'in', forwardTo: 'out', role: 'uplink' }, { name: 'out', forwardTo: 'in', role: 'uplink' }, { name: 'vm' }]);
   t.deepEqual(wire.forward(0, udp(MAC_A, MAC_B)), [1]);
@@ -228,4 +248,19 @@ test('a full transmit table is flushed early', (t) => {
   for (let p = 1; p < 100; p++) t.is(bench.ports[p]!.take().length, 64);
   t.deepEqual(bench.account(), { received: 64, unaccounted: 0 });
   t.is(bench.counters.port(99, P_TX_FRAMES), 64);
+});
+
+test('switching allocates nothing per frame', (t) => {
+  const bench = new Bench([{ name: 'a', mac: MAC_A, ips: ['10.0.0.1'] }, { name: 'b', mac: MAC_B }, { name: 'c' }], ALLOW_ALL, {}, 64, () => ({ flush: () => 0 }));
+  for (let i = 0; i < 64; i++) bench.ports[0]!.put(i % 2 === 0 ? udp(MAC_B, MAC_A) : udp(BROADCAST, MAC_A));
+  bench.set.poll(0);
+  const run = (batches: number): void => {
+    for (let i = 0; i < batches; i++) bench.switch.processBatch(1);
+  };
+  run(1000);
+  const before = process.memoryUsage().heapUsed;
+  run(2000);
+  // 128 000 frames: one small object per frame would be 2 MB.
+  t.true(process.memoryUsage().heapUsed - before < 500_000);
+  t.is(bench.account().received, 3000 * 64);
 });
