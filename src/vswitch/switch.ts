@@ -41,22 +41,20 @@ import {
   Verdict,
   isDrop,
 } from '../pipeline/index.js';
-import { TokenBuckets, be16, putBe16 } from '../util/index.js';
+import { be16, putBe16 } from '../util/index.js';
 import { BatchAccounting } from './accounting.js';
 import { deferTransportChecksum } from './checksum-offload.js';
 import { EGRESS_MANY, type Inspector } from './inspector.js';
 import { MacTable, type MacTableOptions } from './mac-table.js';
+import { PortTable } from './port-table.js';
 import { checkIngress, isBridgeProtocol, isReservedMac } from './port-security.js';
 import {
   BUCKETS,
   BUCKET_RX_BROADCAST,
-  BUCKET_RX_MULTICAST,
   BUCKET_TX_BROADCAST,
-  BUCKET_TX_MULTICAST,
   STATE_QUARANTINE,
   STATE_UP,
-  SwitchPort,
-  stateNumber,
+  type SwitchPort,
   type PortState,
   type SwitchPortConfig,
 } from './switch-port.js';
@@ -110,8 +108,6 @@ const OUTPUT_OVERFLOW = DropReason.output_overflow;
 /** Results of the stages beside a DropReason. */
 const QUEUED = 0;
 const CONSUMED = -1;
-/** Trunks with more VLANs than this learn their MACs instead of holding one static entry per VLAN. */
-const STATIC_VLANS_MAX = 64;
 
 export class Switch {
   readonly macs: MacTable;
@@ -125,13 +121,9 @@ export class Switch {
   private readonly forwardReserved: boolean;
   private readonly onRefused: ((view: PacketView) => void) | undefined;
   private readonly view = new PacketView();
-  private readonly limits: TokenBuckets;
+  private readonly ports: PortTable;
   /** Destinations of the frame being flooded. */
   private readonly targets: Int32Array;
-  private table: (SwitchPort | undefined)[] = [];
-  /** Ports that take part in switching. */
-  private active: SwitchPort[] = [];
-  private listeners: SwitchPort[] = [];
   private nowSec = 0;
   private nowUsec = 0;
   private expiredSec = -1;
@@ -161,109 +153,37 @@ export class Switch {
     this.onRefused = options.onRefused;
     this.macs = new MacTable(counters.ports, options.macTable);
     this.accounting = new BatchAccounting(batch.rows);
-    this.limits = new TokenBuckets(counters.ports * BUCKETS);
     this.targets = new Int32Array(counters.ports);
-    this.configure(ports);
+    this.ports = new PortTable(counters.ports, this.macs);
+    this.ports.configure(ports);
   }
 
   // ---- control plane (between batches) ---------------------------------------------------------------------------
 
   /**
-   * Put a new set of ports in force. What was learned on ports that keep their name and VLANs stays learned.
+   * Put a new set of ports in force. What was learned on ports that keep their name and VLANs stays learned, and what was
+   * set at run time (quarantine, effective MAC) stays set.
    * @throws as the constructor; the old set stays in force then
    */
   configure(configs: readonly (SwitchPortConfig | undefined)[]): void {
-    const table = this.compile(configs);
-    const before = new Map(this.table.flatMap((port) => (port === undefined ? [] : [[port.name, port] as const])));
-    for (const port of table) {
-      const old = port === undefined ? undefined : before.get(port.name);
-      if (old !== undefined) port!.inherit(old);
-    }
-    for (const [index, old] of this.table.entries()) {
-      const port = table[index];
-      if (old !== undefined && (port === undefined || port.name !== old.name || port.vlan.list().join() !== old.vlan.list().join())) this.macs.flushPort(index);
-    }
-    this.table = table;
-    this.macs.clearStatic();
-    for (const port of table) if (port !== undefined) this.install(port);
-    this.refreshActive();
-  }
-
-  /** Check the whole set before anything changes. */
-  private compile(configs: readonly (SwitchPortConfig | undefined)[]): (SwitchPort | undefined)[] {
-    if (configs.length > this.counters.ports) throw new RangeError(`${configs.length} ports, but counters for ${this.counters.ports}`);
-    const table = configs.map((config, index) => (config === undefined ? undefined : new SwitchPort(index, config)));
-    const byName = new Map<string, SwitchPort>();
-    let entries = 0;
-    for (const port of table) {
-      if (port === undefined) continue;
-      if (byName.has(port.name)) throw new SyntaxError(`port ${port.name} is configured twice`);
-      byName.set(port.name, port);
-      entries += staticVlans(port).length * port.macCount;
-    }
-    if (entries > this.macs.size) throw new RangeError(`the ports need ${entries} static MAC entries, the MAC table holds ${this.macs.size}`);
-    for (const port of byName.values()) {
-      if (port.forwardTo === undefined) continue;
-      const far = byName.get(port.forwardTo);
-      if (far === undefined || far === port) throw new SyntaxError(`port ${port.name}: forwardTo names ${far === port ? 'the port itself' : `no port: ${port.forwardTo}`}`);
-      port.wire = far.index;
-    }
-    return table;
-  }
-
-  private install(port: SwitchPort): void {
-    const at = port.index * BUCKETS;
-    this.limit(at + BUCKET_RX_BROADCAST, port.rx.broadcast);
-    this.limit(at + BUCKET_RX_MULTICAST, port.rx.multicast);
-    this.limit(at + BUCKET_TX_BROADCAST, port.tx.broadcast);
-    this.limit(at + BUCKET_TX_MULTICAST, port.tx.multicast);
-    const vlans = staticVlans(port);
-    port.forEachMac((hi, lo) => {
-      for (const vlan of vlans) this.macs.addStatic(vlan, hi, lo, port.index);
-    });
-  }
-
-  /** A bucket holds one second's worth: batches of up to a second do not count as storms. */
-  private limit(bucket: number, perSecond: number | undefined): void {
-    this.limits.configure(bucket, perSecond ?? 0, Math.max(1, perSecond ?? 1));
-  }
-
-  private refreshActive(): void {
-    this.active = [];
-    this.listeners = [];
-    for (const port of this.table) {
-      if (port === undefined) continue;
-      port.switched = port.state === STATE_UP && !port.passive && port.wire < 0;
-      if (!port.switched) continue;
-      this.active.push(port);
-      if (port.promiscuous) this.listeners.push(port);
-    }
+    this.ports.configure(configs);
   }
 
   /** Take a port down, quarantine it, or bring it back. Entries learned on a port that is not up are forgotten. */
   setPortState(index: number, state: PortState): void {
-    const port = this.portAt(index);
-    port.state = stateNumber(state);
-    if (port.state !== STATE_UP) this.macs.flushPort(index);
-    this.refreshActive();
+    this.ports.setState(index, state);
   }
 
   /** Address the guest's adapter carries now, as the hypervisor tells (QEMU query-rx-filter `main-mac`). @throws SyntaxError */
   setEffectiveMac(index: number, mac: string): void {
     const { hi, lo } = parseMac(mac);
-    this.portAt(index).setEffectiveMac(hi, lo);
+    this.ports.at(index).setEffectiveMac(hi, lo);
   }
 
   /** The port is being denied traffic because its guest changed its MAC. */
   isMacChanged(index: number): boolean {
-    const port = this.portAt(index);
+    const port = this.ports.at(index);
     return port.macChangeReject && port.macChanged;
-  }
-
-  private portAt(index: number): SwitchPort {
-    const port = this.table[index];
-    if (port === undefined) throw new RangeError(`no port ${index}`);
-    return port;
   }
 
   // ---- packet path -------------------------------------------------------------------------------------------------
@@ -313,7 +233,7 @@ export class Switch {
     counters.addPort(index, P_RX_FRAMES, 1);
     counters.addPort(index, P_RX_BYTES, batch.desc[d + D_LEN]!);
     counters.addPort(index, P_RX_SEGMENTS, segments(view));
-    const port = this.table[index];
+    const port = this.ports.table[index];
     this.vlan = 0;
     const refused = port === undefined ? QUARANTINE : this.refuse(port);
     if (refused !== 0) {
@@ -381,7 +301,7 @@ export class Switch {
     const view = this.view;
     const broadcast = view.dstMacHi === 0xffff && view.dstMacLo === -1;
     const bucket = port * BUCKETS + (broadcast ? first : first + 1);
-    if (this.limits.take(bucket, segments(view), this.nowSec, this.nowUsec)) return 0;
+    if (this.ports.limits.take(bucket, segments(view), this.nowSec, this.nowUsec)) return 0;
     return broadcast ? BROADCAST_RATE : MULTICAST_RATE;
   }
 
@@ -392,7 +312,7 @@ export class Switch {
   }
 
   private sendByWire(row: number, out: number): number {
-    const far = this.table[out];
+    const far = this.ports.table[out];
     if (far === undefined || far.state !== STATE_UP) return this.refused(NO_PORT);
     this.view.egress = out;
     const reason = this.judge();
@@ -406,14 +326,14 @@ export class Switch {
     const out = this.macs.lookup(this.vlan, view.dstMacHi, view.dstMacLo, this.nowSec);
     if (out < 0) return this.flood(row, port, false);
     if (out === port.index) return this.refused(HAIRPIN);
-    const far = this.table[out];
+    const far = this.ports.table[out];
     const refused = far === undefined ? NO_PORT : this.refusal(port, far);
     if (refused !== 0) return this.refused(refused);
     view.egress = out;
     const reason = this.judge();
     if (reason !== 0) return reason;
     this.queue(row, out, far!.vlan.egressTag(this.vlan, this.tagged, this.pcp));
-    for (let i = 0; i < this.listeners.length; i++) this.copyTo(row, port, far!, this.listeners[i]!);
+    for (let i = 0; i < this.ports.listeners.length; i++) this.copyTo(row, port, far!, this.ports.listeners[i]!);
     return QUEUED;
   }
 
@@ -425,7 +345,8 @@ export class Switch {
 
   /** Broadcast, multicast (`group`) and unknown unicast: to every port of the VLAN that may have it. */
   private flood(row: number, port: SwitchPort, group: boolean): number {
-    const { view, active, targets, accounting } = this;
+    const { view, targets, accounting } = this;
+    const { active } = this.ports;
     let count = 0;
     let refused = NO_PORT;
     for (let i = 0; i < active.length; i++) {
@@ -442,7 +363,7 @@ export class Switch {
     const dropped = this.judge();
     if (dropped !== 0) return dropped;
     for (let i = 0; i < count; i++) {
-      const far = this.table[targets[i]!]!;
+      const far = this.ports.table[targets[i]!]!;
       const reason = known ? 0 : this.admit(far, group);
       if (reason === 0) this.queue(row, far.index, far.vlan.egressTag(this.vlan, this.tagged, this.pcp));
       else accounting.copyRefused(row, reason);
@@ -536,11 +457,4 @@ export class Switch {
 /** Frames on the wire the frame at hand stands for. */
 function segments(view: PacketView): number {
   return view.gsoSize > 0 && view.payloadLen > view.gsoSize ? Math.ceil(view.payloadLen / view.gsoSize) : 1;
-}
-
-/** VLANs in which a port's MACs are pinned. */
-function staticVlans(port: SwitchPort): number[] {
-  if (port.passive || port.forwardTo !== undefined || port.macCount === 0) return [];
-  const vlans = port.vlan.list();
-  return vlans.length > STATIC_VLANS_MAX ? [] : vlans;
 }
