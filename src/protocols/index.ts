@@ -1,7 +1,8 @@
 /**
  * protocols: application parsers. In: contiguous bytes of a flow's directions (from flow's reassembly) or datagrams.
  * Out: transactions with named buffers, application-layer events and log records. One file or folder per protocol,
- * one registry; protocols are recognised by content, not by port. Knows no rules.
+ * one registry; protocols are recognised by content, not by port (but for those whose content says too little). Knows no
+ * rules. Entry: AppLayer (data, datagram, gap, end, settle, release); a new protocol is one row of registry.ts.
  * May import: util, packet, pipeline, flow.
  */
 export { AppFile, ByteSlice, Transaction, fileOf, type BufferSpec, type FileContent } from './transaction.js';
@@ -13,3 +14,4 @@ export { TlsTransaction } from './tls/index.js';
 export { DnsTransaction } from './dns/index.js';
 export { SshTransaction } from './ssh.js';
 export { SmtpTransaction } from './smtp/index.js';
+export { FtpTransaction } from './ftp.js';

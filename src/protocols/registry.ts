@@ -1,5 +1,6 @@
 /** The one table of application protocols. Adding a protocol is adding a row here and its file or folder. */
 import { DNS_TCP, DNS_UDP } from './dns/index.js';
+import { FTP_PROTOCOL } from './ftp.js';
 import { http1Protocol, type Http1Options } from './http1/index.js';
 import type { AppProtocol } from './parser.js';
 import { SMTP_PROTOCOL } from './smtp/index.js';
@@ -22,7 +23,7 @@ export class ProtocolRegistry {
   readonly udp: readonly number[];
 
   constructor(options: ProtocolOptions = {}) {
-    const rows: AppProtocol[] = [http1Protocol(options.http1), TLS, SSH_PROTOCOL, SMTP_PROTOCOL, DNS_UDP, DNS_TCP];
+    const rows: AppProtocol[] = [http1Protocol(options.http1), TLS, SSH_PROTOCOL, SMTP_PROTOCOL, FTP_PROTOCOL, DNS_UDP, DNS_TCP];
     this.protocols = rows
       .filter((row) => !options.disabled?.includes(row.name))
       .map((row) => {

@@ -390,3 +390,17 @@ export function contentLength(buf: Uint8Array, off: number, len: number): number
   }
   return n;
 }
+
+/** Does a Content-Length value hold a second, different number? Then nobody knows where the body ends. */
+export function ambiguousLength(buf: Uint8Array, off: number, len: number): boolean {
+  const first = contentLength(buf, off, len);
+  let i = off;
+  const end = off + len;
+  const digit = (c: number): boolean => c >= 48 && c <= 57;
+  while (i < end) {
+    while (i < end && !digit(buf[i]!)) i++;
+    if (i < end && contentLength(buf, i, end - i) !== first) return true;
+    while (i < end && digit(buf[i]!)) i++;
+  }
+  return false;
+}

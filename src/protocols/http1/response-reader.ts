@@ -4,7 +4,7 @@ import { ByteSlice } from '../transaction.js';
 import { Body } from '../body.js';
 import { attachDecoder } from './coding.js';
 import { FIELD, type MessageHead } from './head.js';
-import { contentLength, MessageReader, State } from './message-reader.js';
+import { ambiguousLength, contentLength, MessageReader, State } from './message-reader.js';
 import { dispositionFileName } from './multipart.js';
 import type { Http1Parser } from './parser.js';
 import { versionOf } from './request-reader.js';
@@ -170,7 +170,8 @@ export class ResponseReader extends MessageReader {
       tx.addEvent('http.response_multipart_byteranges');
     }
     this.#beginBody(tx, true);
-    if (length > 0) {
+    if (lengthRow >= 0) head.value(lengthRow, scratch);
+    if (length > 0 && !ambiguousLength(scratch.buf, scratch.off, scratch.len)) {
       this.left = length;
       this.state = State.BODY_LENGTH;
     } else this.state = State.BODY_CLOSE;

@@ -126,6 +126,7 @@ const bodies: [string, string | Uint8Array][] = [
   ['stray lines first', concat('\r\n \r\nfoo\r\n', response('', TEXT))],
   ['no head at all', TEXT],
   ['length with junk', response(`Content-Length: x${TEXT.length};\r\n`, TEXT)],
+  ['two lengths in one field', response('Content-Length: 7 (68)\r\n', TEXT)],
   ['101 with a length', concat('HTTP/1.1 101 x\r\nContent-Length: 43\r\n\r\n', TEXT)],
   ['100 continue first', concat('HTTP/1.1 100 Continue\r\nX: y\r\n\r\n', response('', TEXT))],
   ['gzip', response('Content-Encoding: gzip\r\n', gzipSync(TEXT))],
