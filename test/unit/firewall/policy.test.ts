@@ -162,9 +162,11 @@ test('emergency list: first match is final, above bypass of priority 4', (t) => 
   t.is(reason(stopped), 'firewall_reject');
   t.is(bench.send({ ...toA, dport: 22 }).verdict, Verdict.PASS);
   t.is(bench.send({ ...toA, src: '198.51.100.1' }).verdict, Verdict.BYPASS);
+  const open = new Bench({ ...one([]), emergency: [{ name: 'let', action: 'allow', source: '192.0.2.7' }] });
+  t.is(open.send({ ...toA, src: '198.51.100.1' }).verdict, Verdict.NONE, 'an emergency allow does not close the direction');
   const scoped = new Bench({ policies: { p: {}, q: {} }, emergency: [{ action: 'drop', policies: ['q'] }] }, ['p', 'q']);
   t.is(scoped.send(toA, UPLINK, VM_A).verdict, Verdict.NONE);
-  t.is(scoped.send(toA, UPLINK, VM_B).verdict, Verdict.DROP);
+  t.is(scoped.send({ ...toA, sport: 41000 }, UPLINK, VM_B).verdict, Verdict.DROP);
 });
 
 test('bypass is stateless, needs its mirror, and both ends have to agree', (t) => {
