@@ -60,7 +60,8 @@ class FtpParser implements AppParser {
 
   data(flow: Flow, dir: number, buf: Uint8Array, off: number, end: number): number {
     let pos = off;
-    while (pos < end && this.upgrade === '' && !(dir === TO_SERVER && this.#waitTls)) {
+    while (pos < end && this.upgrade === '') {
+      if (dir === TO_SERVER && this.#waitTls) break;
       let lf = pos + this.#scanned[dir]!;
       while (lf < end && buf[lf] !== LF) lf++;
       if (lf === end && end - pos < LINE_MAX) {
