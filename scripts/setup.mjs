@@ -80,21 +80,8 @@ function npmPackages() {
   step('installing npm packages');
   // Install scripts are refused here and the two optional native packages are built by name below: nothing else may run code.
   run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
-  for (const name of ['cap', 'raw-socket']) {
-    if (!existsSync(join(root, 'node_modules', name))) continue;
-    const r = spawnSync(process.execPath, [join(root, 'node_modules/node-gyp/bin/node-gyp.js'), 'rebuild', ...nodeDir()], {
-      cwd: join(root, 'node_modules', name),
-      encoding: 'utf8',
-    });
-    if (r.status !== 0) step(`optional package ${name} did not build: passive mirror ports will not be available\n${(r.stderr ?? '').split('\n').slice(-6).join('\n')}`);
-  }
+  run(process.execPath, [join(root, 'scripts/build-optional.mjs')]);
   writeFileSync(stamp, want);
-}
-
-/** Headers shipped beside this node, so that nothing is downloaded when they are there. */
-function nodeDir() {
-  const prefix = process.env.npm_config_nodedir ?? join(dirname(process.execPath), '..');
-  return existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
 }
 
 try {

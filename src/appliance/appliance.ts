@@ -1,0 +1,162 @@
+/**
+ * The running appliance as the main thread sees it: starts the data-plane worker, drains its events into the event file,
+ * serves metrics and health, and stops everything in order. `run` and the lab are thin shells around it.
+ */
+import { dirname, resolve } from 'node:path';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { wakeFd } from '@drawbridge/native';
+import { Counters } from '../pipeline/index.js';
+import { SpscRing } from '../util/index.js';
+import type { Config, LoadedConfig } from './config/load.js';
+import { FileSink } from './events/sink.js';
+import { createRegistry } from './metrics/metrics.js';
+import { serveMetrics, type MetricsServer } from './metrics/server.js';
+import { VERSION } from './version.js';
+import type { WorkerInput, WorkerMessage } from './worker.js';
+
+const EVENT_RING_BYTES = 8 * 1024 * 1024;
+const DRAIN_MS = 20;
+
+export class Appliance {
+  readonly config: Config;
+  readonly counters: Counters;
+  readonly eventFile: string;
+  /** Rules loaded and refused, once started. */
+  rules = 0;
+  refused: readonly string[] = [];
+  /** Metrics address, '' without a listener. */
+  metricsUrl = '';
+  /** Settles when the data plane ended by itself; with what went wrong. */
+  readonly failed: Promise<string>;
+  readonly #input: WorkerInput;
+  readonly #channel = new MessageChannel();
+  readonly #ring: SpscRing;
+  readonly #sink: FileSink | null;
+  readonly #log: (text: string) => void;
+  readonly #onEvent: ((line: string) => void) | null;
+  #worker: Worker | null = null;
+  #metrics: MetricsServer | null = null;
+  #drainTimer: NodeJS.Timeout | null = null;
+  #wakeFd = -1;
+  #state: 'new' | 'running' | 'stopping' | 'dead' = 'new';
+  #scratch = new Uint8Array(1024 * 1024);
+  #fail: (text: string) => void = () => undefined;
+
+  /** @param onEvent sees every event line as it is written (lab) */
+  constructor(file: string, loaded: LoadedConfig & { readonly config: Config }, text: string, log: (text: string) => void, onEvent: ((line: string) => void) | null = null) {
+    this.config = loaded.config;
+    this.#log = log;
+    this.#onEvent = onEvent;
+    this.counters = new Counters(this.config.ports.length);
+    this.#ring = new SpscRing(EVENT_RING_BYTES);
+    const { events } = this.config;
+    this.eventFile = events.file === '' ? '' : resolve(dirname(resolve(file)), events.file);
+    this.#sink = events.file === '' ? null : new FileSink(this.eventFile, { append: true, maxBytes: events.rotate, keep: events.keep });
+    this.#input = { file, text, counters: this.counters.buffer, events: this.#ring.buffer, control: this.#channel.port2 };
+    this.failed = new Promise((settle) => {
+      this.#fail = settle;
+    });
+  }
+
+  /** Open the ports and start judging. @throws Error with what went wrong; nothing is left running then */
+  async start(): Promise<void> {
+    try {
+      await this.#startWorker();
+      const { listen } = this.config.metrics;
+      if (listen !== '') {
+        const registry = createRegistry({
+          counters: this.counters,
+          portNames: this.config.ports.map((p) => p.name),
+          vmNames: this.config.ports.map((p) => p.vm ?? ''),
+          flowCapacity: this.config.flow.max,
+          macCapacity: this.config.switch.mac_table_size,
+          version: VERSION,
+        });
+        this.#metrics = await serveMetrics(listen, registry, () => (this.#state === 'running' ? undefined : `data plane is ${this.#state}`));
+        this.metricsUrl = this.#metrics.url;
+      }
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async #startWorker(): Promise<void> {
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: this.#input,
+      transferList: [this.#channel.port2],
+      // Short-lived garbage (alerts, log records) dies young: a larger nursery keeps pauses short and rare.
+      resourceLimits: { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 4096 },
+    });
+    this.#worker = worker;
+    this.#drainTimer = setInterval(() => this.#drain(), DRAIN_MS);
+    await new Promise<void>((settle, reject) => {
+      worker.on('message', (m: WorkerMessage) => {
+        if (m.type === 'ready') {
+          this.rules = m.rules;
+          this.refused = m.refused;
+          this.#wakeFd = m.wakeFd;
+          this.#state = 'running';
+          settle();
+        } else if (m.type === 'log') this.#log(m.text);
+        else if (m.type === 'failed') {
+          this.#died(m.text);
+          reject(new Error(m.text));
+        }
+      });
+      worker.on('error', (error) => {
+        this.#died(error.stack ?? error.message);
+        reject(error);
+      });
+      worker.on('exit', () => {
+        if (this.#state !== 'stopping') this.#died('the data plane ended');
+      });
+    });
+  }
+
+  #died(text: string): void {
+    if (this.#state === 'dead') return;
+    this.#state = 'dead';
+    this.#fail(text);
+  }
+
+  /** Stop in order: data plane (its flows end and are logged), events, metrics. Safe to call more than once. */
+  async stop(): Promise<void> {
+    const worker = this.#worker;
+    this.#worker = null;
+    if (worker !== null) {
+      const ended = new Promise<void>((settle) => worker.once('exit', () => settle()));
+      if (this.#state === 'running') {
+        this.#state = 'stopping';
+        this.#channel.port1.postMessage('stop');
+        if (this.#wakeFd >= 0) wakeFd(this.#wakeFd);
+        const late = setTimeout(() => void worker.terminate(), 5000);
+        await ended;
+        clearTimeout(late);
+      } else await worker.terminate();
+    }
+    this.#channel.port1.close();
+    if (this.#drainTimer !== null) clearInterval(this.#drainTimer);
+    this.#drainTimer = null;
+    this.#drain();
+    if (worker !== null) this.#sink?.close();
+    const metrics = this.#metrics;
+    this.#metrics = null;
+    if (metrics !== null) await metrics.close();
+  }
+
+  #drain(): void {
+    for (;;) {
+      const n = this.#ring.pop(this.#scratch, 0);
+      if (n === -1) break;
+      if (n < -1) {
+        this.#scratch = new Uint8Array((-2 - n) * 2);
+        continue;
+      }
+      const line = Buffer.from(this.#scratch.buffer, 0, n).toString('utf8');
+      this.#sink?.write(line, false);
+      this.#onEvent?.(line);
+    }
+    this.#sink?.flush();
+  }
+}

@@ -1,0 +1,134 @@
+/** The command line: one sub-command a file under commands/. Each returns the exit code: 0 fine, 1 failed, 2 bad usage. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { VERSION } from './version.js';
+
+/** @param argv as process.argv. @returns the exit code; never throws */
+export async function main(argv: readonly string[]): Promise<number> {
+  let code = 0;
+  const program = new Command('drawbridge');
+  program
+    .description('Agentless security appliance for virtual machines: virtual switch, stateful firewall and intrusion prevention on every port.')
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError('(see drawbridge --help)');
+
+  program
+    .command('run')
+    .description('run the appliance on the ports of a configuration file')
+    .option('-c, --config <file>', 'configuration file', 'drawbridge.yaml')
+    .action(async (o: { config: string }) => {
+      const { run } = await import('./commands/run.js');
+      code = await run(o);
+    });
+
+  program
+    .command('replay')
+    .description('judge the packets of capture files exactly as live traffic would be judged')
+    .argument('<pcap...>', 'pcap or pcapng files, also .gz')
+    .option('-S, --rules <file>', 'rule file (may be repeated)', collect, [])
+    .option('-c, --config <file>', 'take firewall, rules and engine settings from a configuration file')
+    .option('--eve <file>', 'write EVE JSON here')
+    .option('--events <types>', 'comma list of event types, or "all"', 'all')
+    .option('--write <file>', 'write the packets that pass to this pcap file')
+    .option('--simulate-ips', 'enforce: dropped packets and flows go no further (default: detect only)', false)
+    .option('--set <key=value>', 'engine setting by its Suricata name, e.g. stream.midstream=true (may be repeated)', keyValue, [])
+    .option('--explain', 'tell in words what every stage did with the packets that raised an alert or were dropped', false)
+    .addOption(new Option('--stats', 'print counters at the end').default(false))
+    .action(async (pcaps: string[], o: object) => {
+      const { replay } = await import('./commands/replay.js');
+      code = await replay(pcaps, o as Parameters<typeof replay>[1]);
+    });
+
+  program
+    .command('check')
+    .description('check a configuration file and its rules; starts nothing')
+    .argument('[file]', 'configuration file', 'drawbridge.yaml')
+    .action(async (file: string) => {
+      const { check } = await import('./commands/check.js');
+      code = await check(file);
+    });
+
+  program
+    .command('explain')
+    .description('trace one frame, or all frames of a flow, of a capture through every stage, in words')
+    .argument('<pcap>', 'pcap or pcapng file')
+    .option('-f, --frame <number>', 'number of the frame (pcap_cnt), from 1', positive)
+    .option('--flow <id>', 'flow_id as the events print it', positive)
+    .option('-S, --rules <file>', 'rule file (may be repeated)', collect, [])
+    .option('-c, --config <file>', 'configuration file')
+    .option('--set <key=value>', 'engine setting by its Suricata name', keyValue, [])
+    .action(async (pcap: string, o: object) => {
+      const { explain } = await import('./commands/explain.js');
+      code = await explain(pcap, o as Parameters<typeof explain>[1]);
+    });
+
+  program
+    .command('lab')
+    .description('build three VMs on TAP ports (web server, client, attacker), attack, and show what was stopped')
+    .option('--once', 'tear down and exit after the story', false)
+    .option('--replay', 'tell the story from shipped captures, without privileges', false)
+    .option('--metrics <host:port>', 'where to serve metrics', '127.0.0.1:9464')
+    .action(async (o: { once: boolean; replay: boolean; metrics: string }) => {
+      const { lab } = await import('./commands/lab.js');
+      code = await lab(o);
+    });
+
+  program
+    .command('health')
+    .description('ask the running appliance whether it is well')
+    .option('--url <url>', 'its health address', 'http://127.0.0.1:9464/healthz')
+    .action(async (o: { url: string }) => {
+      const { health } = await import('./commands/health.js');
+      code = await health(o);
+    });
+
+  const rules = program.command('rules').description('look at rule files');
+  rules
+    .command('check')
+    .description('load rule files and say what was refused and why')
+    .argument('<file...>', 'rule files')
+    .action(async (files: string[]) => {
+      const { rulesCheck } = await import('./commands/rules.js');
+      code = await rulesCheck(files);
+    });
+  rules
+    .command('explain')
+    .description('show how a rule was compiled: group, prefilter pattern, buffers')
+    .argument('<sid>', 'signature id', positive)
+    .argument('<file...>', 'rule files')
+    .action(async (sid: number, files: string[]) => {
+      const { rulesExplain } = await import('./commands/rules.js');
+      code = await rulesExplain(sid, files);
+    });
+
+  try {
+    await program.parseAsync([...argv]);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    process.stderr.write(`drawbridge: ${describe(error)}\n`);
+    return 1;
+  }
+  return code;
+}
+
+/** System errors in one line; programming errors with their stack, since those are ours to fix. */
+function describe(error: unknown): string {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
+}
+
+function keyValue(value: string, previous: [string, string][]): [string, string][] {
+  const at = value.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('expected KEY=VALUE');
+  return [...previous, [value.slice(0, at), value.slice(at + 1)]];
+}
+
+function positive(value: string): number {
+  const n = Number(value);
+  if (!Number.isSafeInteger(n) || n < 1) throw new InvalidArgumentError('expected a whole number from 1');
+  return n;
+}

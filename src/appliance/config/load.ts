@@ -1,0 +1,127 @@
+/** The one configuration loader: YAML with positions -> schema -> cross checks -> typed settings. Never starts anything. */
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { LocatedYaml, type ConfigProblem } from './located-yaml.js';
+import { portDefinition } from './port-section.js';
+import { configSchema } from './schema.js';
+import { parseSize } from './size.js';
+import { SchemaValidator } from './validate.js';
+
+/** One port as configured; `settings` beyond these belong to the port type. */
+export interface PortConfig {
+  readonly name: string;
+  readonly type: string;
+  readonly vm?: string;
+  readonly [setting: string]: unknown;
+}
+
+export interface VmConfig {
+  readonly tenant: string;
+  readonly firewall?: string;
+  readonly ips: 'prevent' | 'detect' | 'off';
+  readonly failure: { readonly engine: 'closed' | 'open'; readonly sanity: 'closed' | 'open' };
+}
+
+/** The validated file with every default filled in and sizes in bytes. */
+export interface Config {
+  readonly name: string;
+  readonly ports: readonly PortConfig[];
+  readonly vms: Readonly<Record<string, VmConfig>>;
+  readonly switch: { readonly mac_table_size: number; readonly mac_ageing_seconds: number };
+  readonly firewall: Readonly<Record<string, unknown>>;
+  readonly ips: {
+    readonly enabled: boolean;
+    readonly rules: readonly string[];
+    readonly variables: Readonly<Record<string, string | number>>;
+    readonly max_alerts_per_packet: number;
+    readonly cache: string;
+  };
+  readonly stream: { readonly memcap: number; readonly depth: number; readonly midstream: boolean; readonly overlap: 'rewrite' | 'drop' };
+  readonly flow: { readonly max: number; readonly max_share_percent: number; readonly timeouts: 'deep-security' | 'conntrack'; readonly strict: boolean };
+  readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly timeout_seconds: number };
+  readonly events: { readonly file: string; readonly types: readonly string[]; readonly rotate: number; readonly keep: number; readonly drops_per_second: number; readonly stats_seconds: number };
+  readonly metrics: { readonly listen: string };
+  readonly privileges: { readonly user: string; readonly drop: boolean };
+}
+
+export interface LoadedConfig {
+  /** undefined when there are errors. */
+  readonly config: Config | undefined;
+  readonly problems: ConfigProblem[];
+  /** Absolute paths of the rule files. */
+  readonly ruleFiles: string[];
+  /** For engines that report problems by path. */
+  readonly yaml: LocatedYaml;
+}
+
+const validator = new SchemaValidator(configSchema);
+
+/** @throws the system error when the file cannot be read */
+export function loadConfig(file: string): LoadedConfig {
+  return parseConfig(file, readFileSync(file, 'utf8'));
+}
+
+/** As loadConfig, from text already read; relative paths are resolved against the folder of `file`. */
+export function parseConfig(file: string, text: string): LoadedConfig {
+  const yaml = new LocatedYaml(file, text);
+  const problems: ConfigProblem[] = [...yaml.syntaxProblems];
+  const failed = (): LoadedConfig => ({ config: undefined, problems, ruleFiles: [], yaml });
+  if (problems.some((p) => p.severity === 'error')) return failed();
+  if (yaml.value === null || typeof yaml.value !== 'object') {
+    problems.push(yaml.problem([], 'the file holds no settings'));
+    return failed();
+  }
+  problems.push(...validator.check(yaml));
+  if (problems.some((p) => p.severity === 'error')) return failed();
+  const raw = yaml.value as Record<string, Record<string, unknown>>;
+  resolveSizes(raw, [['stream', 'memcap'], ['stream', 'depth'], ['defrag', 'memcap'], ['events', 'rotate']], yaml, problems);
+  const config = { ...raw, ports: portDefinition(raw['ports']) } as unknown as Config;
+  crossCheck(config, yaml, problems);
+  const ruleFiles = findRules(config, dirname(resolve(file)), yaml, problems);
+  if (problems.some((p) => p.severity === 'error')) return failed();
+  return { config, problems, ruleFiles, yaml };
+}
+
+function resolveSizes(raw: Record<string, Record<string, unknown>>, paths: [string, string][], yaml: LocatedYaml, problems: ConfigProblem[]): void {
+  for (const [section, key] of paths) {
+    const value = raw[section]![key] as string | number;
+    const bytes = parseSize(value);
+    if (bytes === undefined) problems.push(yaml.problem([section, key], `"${value}" is not a size (examples: 65536, 64 KiB, 256 MiB)`));
+    else raw[section]![key] = bytes;
+  }
+}
+
+function crossCheck(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]): void {
+  const names = new Map<string, number>();
+  const policies = Object.keys((config.firewall['policies'] as object | undefined) ?? {});
+  config.ports.forEach((port, i) => {
+    const first = names.get(port.name);
+    if (first !== undefined) problems.push(yaml.problem(['ports', i, 'name'], `port name "${port.name}" is already used by ports[${first}]`));
+    else names.set(port.name, i);
+    if (port.vm !== undefined && !(port.vm in config.vms)) {
+      problems.push(yaml.problem(['ports', i, 'vm'], `there is no VM "${port.vm}"; known: ${Object.keys(config.vms).join(', ') || 'none (add it under vms)'}`));
+    }
+  });
+  for (const [name, vm] of Object.entries(config.vms)) {
+    if (vm.firewall !== undefined && !policies.includes(vm.firewall)) {
+      problems.push(yaml.problem(['vms', name, 'firewall'], `there is no firewall policy "${vm.firewall}"; known: ${policies.join(', ') || 'none (add it under firewall.policies)'}`));
+    }
+    if (!config.ports.some((p) => p.vm === name)) problems.push(yaml.problem(['vms', name], `no port belongs to VM "${name}"`, 'warning', true));
+  }
+}
+
+function findRules(config: Config, base: string, yaml: LocatedYaml, problems: ConfigProblem[]): string[] {
+  const files: string[] = [];
+  config.ips.rules.forEach((entry, i) => {
+    const path = resolve(base, entry);
+    const at = ['ips', 'rules', i];
+    if (!existsSync(path)) {
+      problems.push(yaml.problem(at, `no such file or directory: ${path}`));
+    } else if (statSync(path).isDirectory()) {
+      const found = readdirSync(path).filter((f) => f.endsWith('.rules')).toSorted();
+      if (found.length === 0) problems.push(yaml.problem(at, `directory ${path} holds no *.rules file`, 'warning'));
+      files.push(...found.map((f) => join(path, f)));
+    } else files.push(path);
+  });
+  return [...new Set(files)];
+}

@@ -1,0 +1,154 @@
+/**
+ * The one configuration file, as JSON Schema: it validates, fills defaults and documents (docs/configuration.md and
+ * schema/drawbridge.schema.json are generated from it by scripts/config-docs.mjs). Rooms own the fragments of their settings.
+ */
+import { firewallSchema } from '../../firewall/index.js';
+import { portSection } from './port-section.js';
+import type { JsonSchema } from './validate.js';
+
+const size = (description: string, bytes: string) => ({
+  type: ['string', 'integer'],
+  pattern: '^[0-9]+ ?(B|[kKmMgG]i?[bB]?)?$',
+  description: `${description} Bytes, or a number with KiB, MiB, GiB (kb, mb, gb as Suricata writes them).`,
+  default: bytes,
+});
+
+export const configSchema: JsonSchema = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  $id: 'https://drawbridge.invalid/schema/drawbridge.schema.json',
+  title: 'Drawbridge configuration',
+  type: 'object',
+  additionalProperties: false,
+  required: ['ports'],
+  properties: {
+    name: { type: 'string', maxLength: 64, default: 'drawbridge', description: 'Name of this appliance; `host` of every event.' },
+    ports: { type: 'array', minItems: 1, maxItems: 1024, items: portSection, description: 'Where VMs meet the switch.' },
+    vms: {
+      type: 'object',
+      default: {},
+      description: 'The virtual machines, by name. A port belongs to a VM by its `vm` setting; identity comes from the port, never from the packet.',
+      additionalProperties: {
+        type: 'object',
+        additionalProperties: false,
+        properties: {
+          tenant: { type: 'string', default: 'default', description: 'Whom the VM belongs to.' },
+          firewall: { type: 'string', description: 'Name of the firewall policy; without it the firewall lets everything pass (connections are still tracked).' },
+          ips: { enum: ['prevent', 'detect', 'off'], default: 'prevent', description: '`prevent` enforces drop and reject rules, `detect` only reports them, `off` does not inspect traffic that has this VM on either end unless the other VM wants it.' },
+          failure: {
+            type: 'object',
+            additionalProperties: false,
+            default: {},
+            description: 'What happens to traffic that cannot be judged.',
+            properties: {
+              engine: { enum: ['closed', 'open'], default: 'closed', description: 'Internal error or exhausted memory of the engine.' },
+              sanity: { enum: ['closed', 'open'], default: 'closed', description: 'Packets with truncated or contradictory headers.' },
+            },
+          },
+        },
+      },
+    },
+    switch: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'Switching between the ports.',
+      properties: {
+        mac_table_size: { type: 'integer', minimum: 10, maximum: 1_000_000, default: 8192, description: 'MAC addresses learned at most; the port with most entries pays when it is full.' },
+        mac_ageing_seconds: { type: 'integer', minimum: 15, maximum: 3600, default: 300, description: 'A learned address not seen for this long is forgotten.' },
+      },
+    },
+    firewall: { ...(firewallSchema as object), default: {} },
+    ips: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'Intrusion prevention.',
+      properties: {
+        enabled: { type: 'boolean', default: true, description: 'Inspect payload at all.' },
+        rules: { type: 'array', items: { type: 'string' }, default: [], description: 'Rule files in Suricata or Snort syntax, relative to this file. A directory means all its *.rules files.' },
+        variables: {
+          type: 'object',
+          additionalProperties: { type: ['string', 'integer'] },
+          default: {},
+          description: 'Address and port variables of the rules ($HOME_NET ...); those not given have the values of docs/rules.md.',
+        },
+        max_alerts_per_packet: { type: 'integer', minimum: 1, maximum: 255, default: 15, description: 'Alerts one packet may raise.' },
+        cache: { type: 'string', default: '', description: 'Directory for compiled pattern databases; empty = compile at each start.' },
+      },
+    },
+    stream: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'TCP reassembly.',
+      properties: {
+        memcap: size('Memory for reassembly.', '256 MiB'),
+        depth: size('Bytes of each direction that are reassembled and inspected; 0 = all.', '1 MiB'),
+        midstream: { type: 'boolean', default: false, description: 'Track and inspect connections whose start was not seen.' },
+        overlap: { enum: ['rewrite', 'drop'], default: 'rewrite', description: 'A retransmission with other bytes than those inspected is rewritten to them, or dropped.' },
+      },
+    },
+    flow: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'The flow table.',
+      properties: {
+        max: { type: 'integer', minimum: 1024, maximum: 16_777_216, default: 262_144, description: 'Flows tracked at most.' },
+        max_share_percent: { type: 'integer', minimum: 1, maximum: 100, default: 50, description: 'Share of the table one port may fill.' },
+        timeouts: { enum: ['deep-security', 'conntrack'], default: 'conntrack', description: 'Idle timeouts: the profile of either product (docs/configuration.md lists both).' },
+        strict: { type: 'boolean', default: true, description: 'Packets that belong to no connection or lie outside the TCP window are dropped; false only counts them.' },
+      },
+    },
+    defrag: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'IP fragments.',
+      properties: {
+        memcap: size('Memory for fragments.', '32 MiB'),
+        max_datagrams: { type: 'integer', minimum: 16, maximum: 65_536, default: 4096, description: 'Datagrams put together at the same time.' },
+        timeout_seconds: { type: 'integer', minimum: 1, maximum: 120, default: 60, description: 'An incomplete datagram is forgotten after this.' },
+      },
+    },
+    events: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'Events in EVE JSON.',
+      properties: {
+        file: { type: 'string', default: 'eve.json', description: 'File, relative to this one; empty = none.' },
+        types: {
+          type: 'array',
+          uniqueItems: true,
+          items: { enum: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon'] },
+          default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon'],
+          description: 'Event types written.',
+        },
+        rotate: size('Start a new file once this one is larger; 0 = never.', '256 MiB'),
+        keep: { type: 'integer', minimum: 0, maximum: 100, default: 5, description: 'Rotated files kept.' },
+        drops_per_second: { type: 'integer', minimum: 0, maximum: 1_000_000, default: 100, description: 'Drop events per second for drops that no rule caused; those a rule caused are always written, and the counters count all.' },
+        stats_seconds: { type: 'integer', minimum: 1, maximum: 3600, default: 30, description: 'Interval of `stats` events.' },
+      },
+    },
+    metrics: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'Prometheus metrics on their own listener.',
+      properties: {
+        listen: { type: 'string', default: '127.0.0.1:9464', pattern: '^(\\[[0-9a-fA-F:]+\\]|[^:\\[\\]]*):[0-9]{1,5}$|^$', description: 'host:port; empty = no listener.' },
+      },
+    },
+    privileges: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'What the process gives up once the ports are open.',
+      properties: {
+        user: { type: 'string', default: '', description: 'Numeric uid:gid to become; empty = stay.' },
+        drop: { type: 'boolean', default: true, description: 'Drop every capability but NET_ADMIN and NET_RAW and set no_new_privs.' },
+      },
+    },
+  },
+};

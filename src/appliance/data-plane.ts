@@ -1,0 +1,281 @@
+/**
+ * The inspection of one worker: what happens to a frame between its ingress port and its egress port. Composes the engines
+ * - decoder events, defragmentation, connection tracking, firewall, reassembly, application parsers, IPS - in that order, and
+ * turns their answers into one verdict. The switch calls `inspect` and `admit`; nothing here awaits or allocates per packet.
+ */
+import {
+  S_BYPASS,
+  S_DROPPED,
+  STREAM_DROP,
+  vlanZone,
+  type ConnTrack,
+  type Flow,
+  type FlowPool,
+  type FlowTable,
+  type StreamEngine,
+  type StreamSink,
+} from '../flow/index.js';
+import { ReconKind, type Firewall, type FirewallState } from '../firewall/index.js';
+import { PROTO_TCP, PROTO_UDP, PacketView, decodeInner } from '../packet/index.js';
+import { CtState, DropReason, Verdict, isDrop } from '../pipeline/index.js';
+import { PortPolicies, type Ips } from '../ips/index.js';
+import type { AppLayer } from '../protocols/index.js';
+import type { Inspector } from '../vswitch/index.js';
+import { traceConnection, traceFirewall, tracePacket, traceStream, traceVerdict } from './explain-words.js';
+import type { Fragments } from './fragments.js';
+import type { Tracer } from './trace.js';
+
+/** Answers to refused packets and reports about them; implemented by the session. */
+export interface RefusalHandler {
+  /** A packet was refused; `view.verdict` holds the verdict, `view.reason` why. May queue answers in the batch. */
+  refused(view: PacketView, flow: Flow | null): void;
+  /** A source was caught at reconnaissance. */
+  recon(view: PacketView, kind: ReconKind): void;
+  /** An engine threw while judging the packet. */
+  engineError(view: PacketView, error: unknown): void;
+}
+
+export interface DataPlaneParts {
+  readonly table: FlowTable;
+  readonly pool: FlowPool;
+  readonly tracker: ConnTrack;
+  readonly fragments: Fragments;
+  readonly app: AppLayer;
+  /** null = payload is not inspected at all. */
+  readonly ips: Ips | null;
+  readonly firewall: Firewall | null;
+  readonly firewallState: FirewallState | null;
+  readonly refusals: RefusalHandler;
+  /** VM index by port index, -1 = none. */
+  readonly portVm: Int32Array;
+  /** By port index: 1 = traffic that cannot be judged passes (failure policy open). */
+  readonly failOpenEngine: Uint8Array;
+  readonly failOpenSanity: Uint8Array;
+  /** Packets that belong to no connection are dropped even where no firewall policy asks. */
+  readonly strict: boolean;
+}
+
+export class DataPlane implements Inspector, StreamSink {
+  /** Set while somebody wants to know; null costs one comparison per stage. */
+  tracer: Tracer | null = null;
+  /** Set by the builder: the stream engine needs this object as its sink. */
+  streams!: StreamEngine;
+  readonly #p: DataPlaneParts;
+  readonly #inner = new PacketView();
+  /** Flow of the packet at hand, for reports. */
+  #flow: Flow | null = null;
+
+  constructor(parts: DataPlaneParts) {
+    this.#p = parts;
+  }
+
+  /** Judge a frame at its way in; with a known egress both ends count. */
+  inspect(view: PacketView): number {
+    view.verdict = Verdict.NONE;
+    view.reason = 0;
+    view.ruleGid = 0;
+    view.ruleSid = 0;
+    this.#flow = null;
+    if (this.tracer !== null) tracePacket(this.tracer, view);
+    let verdict: number;
+    try {
+      verdict = this.#judge(view);
+    } catch (error) {
+      this.#p.refusals.engineError(view, error);
+      verdict = Verdict.NONE;
+      if (this.#p.failOpenEngine[view.ingress] === 0) {
+        view.reason = DropReason.engine_error;
+        verdict = Verdict.DROP;
+      }
+    }
+    view.verdict = verdict;
+    if (isDrop(verdict)) this.#p.refusals.refused(view, this.#flow);
+    if (this.tracer !== null) traceVerdict(this.tracer, view);
+    return verdict;
+  }
+
+  /** Judge one copy of a flooded frame by the incoming rules of its destination; content was inspected already. */
+  admit(view: PacketView, egressPort: number): number {
+    const p = this.#p;
+    const vm = p.portVm[egressPort]!;
+    if (p.firewall === null || vm < 0) return Verdict.NONE;
+    return p.firewall.judge(view, view.ctState === CtState.NEW ? CtState.NEW : CtState.UNTRACKED, -1, vm);
+  }
+
+  // ---- StreamSink ------------------------------------------------------------------------------------------------
+
+  data(view: PacketView, flow: Flow, dir: number): void {
+    this.#p.app.data(view, flow, dir);
+  }
+
+  gap(_view: PacketView, flow: Flow, dir: number, position: number, length: number): void {
+    this.#p.app.gap(flow, dir, position, length);
+  }
+
+  end(view: PacketView, flow: Flow, dir: number): void {
+    this.#p.app.end(view, flow, dir);
+  }
+
+  // ---- judging ---------------------------------------------------------------------------------------------------
+
+  #judge(view: PacketView): number {
+    const p = this.#p;
+    if (view.malformed !== 0) return this.#judgeMalformed(view);
+    if (view.ipVersion === 0) return this.#judgeLink(view);
+    if (!view.fragment) return this.#judgeIp(view);
+    const whole = p.fragments.add(view);
+    if (view.reason !== 0) {
+      this.#inspectPayload(view, null);
+      return p.strict ? Verdict.DROP : Verdict.NONE;
+    }
+    if (whole === null) return this.#judgeFragment(view);
+    // The fragment that completes the datagram carries the judgement on all of it: without it the rest is useless.
+    if (this.tracer !== null) tracePacket(this.tracer, whole);
+    const verdict = this.#judgeIp(whole);
+    view.reason = whole.reason;
+    view.ruleGid = whole.ruleGid;
+    view.ruleSid = whole.ruleSid;
+    view.flowId = whole.flowId;
+    view.flowDir = whole.flowDir;
+    if (isDrop(verdict)) p.fragments.condemn(whole.reason);
+    return verdict;
+  }
+
+  /** Truncated or contradictory headers: only decoder events can match, and nothing behind the bad header is believed. */
+  #judgeMalformed(view: PacketView): number {
+    view.flowId = -1;
+    const verdict = this.#inspectPayload(view, null);
+    if (isDrop(verdict)) return verdict;
+    if (!this.#p.strict || this.#p.failOpenSanity[view.ingress] !== 0) return verdict;
+    view.reason = DropReason.decode_malformed;
+    return Verdict.DROP;
+  }
+
+  /** ARP and everything that is not IP: frame-type rules of the firewall. */
+  #judgeLink(view: PacketView): number {
+    view.flowId = -1;
+    view.ctState = CtState.UNTRACKED;
+    const verdict = this.#firewall(view, CtState.UNTRACKED);
+    if (isDrop(verdict)) return verdict;
+    return Math.max(verdict, this.#inspectPayload(view, null));
+  }
+
+  /** A fragment of an incomplete datagram: it may pass, since it is of no use until the last one does. */
+  #judgeFragment(view: PacketView): number {
+    view.flowId = -1;
+    return this.#inspectPayload(view, null);
+  }
+
+  #judgeIp(view: PacketView): number {
+    const p = this.#p;
+    const table = p.table;
+    const ct = p.tracker.lookup(view, vlanZone(view));
+    if (this.tracer !== null) traceConnection(this.tracer, view, table);
+    if (view.flowId >= 0) {
+      if (table.hasFlags(view.flowId, S_DROPPED)) {
+        this.#flow = p.pool.flowOf(view.flowId);
+        view.reason = DropReason.flow_dropped;
+        return Verdict.DROP;
+      }
+      if (table.hasFlags(view.flowId, S_BYPASS)) return Verdict.BYPASS;
+    }
+    const admitted = this.#firewall(view, ct);
+    if (isDrop(admitted)) return admitted;
+    if (ct === CtState.INVALID) {
+      if (p.strict && admitted !== Verdict.BYPASS) return Verdict.DROP;
+      view.reason = 0;
+    }
+    if (ct === CtState.NEW && view.flowId < 0 && admitted !== Verdict.BYPASS) {
+      if (p.tracker.commit(view) < 0) {
+        if (p.strict) return Verdict.DROP;
+        view.reason = 0;
+      } else p.firewall?.opened(view, p.portVm[view.ingress]!, view.egress < 0 ? -1 : p.portVm[view.egress]!);
+    }
+    if (admitted === Verdict.BYPASS) {
+      if (view.flowId >= 0) table.setFlags(view.flowId, S_BYPASS);
+      return Verdict.BYPASS;
+    }
+    const verdict = this.#inspectFlow(view, ct);
+    if (verdict >= Verdict.DROP_FLOW && view.flowId >= 0) table.setFlags(view.flowId, S_DROPPED);
+    if (view.tunnel === 0 || isDrop(verdict)) return Math.max(admitted, verdict);
+    return Math.max(admitted, verdict, this.#judgeInner(view));
+  }
+
+  /** A packet inside a tunnel has its own flow and is inspected like any other; its verdict falls on the outer frame. */
+  #judgeInner(outer: PacketView): number {
+    const p = this.#p;
+    if (outer.tunnelDepth > 0) return Verdict.NONE; // one view for inner packets: deeper nesting is judged by its outer packet
+    const inner = this.#inner;
+    if (!decodeInner(outer, inner)) return Verdict.NONE;
+    inner.verdict = 0;
+    inner.reason = 0;
+    inner.ruleGid = 0;
+    inner.ruleSid = 0;
+    let verdict: number;
+    if (inner.malformed !== 0 || inner.ipVersion === 0 || inner.fragment) {
+      inner.flowId = -1;
+      verdict = this.#inspectPayload(inner, null);
+    } else {
+      const ct = p.tracker.lookup(inner, vlanZone(inner));
+      if (inner.flowId >= 0 && p.table.hasFlags(inner.flowId, S_DROPPED)) {
+        outer.reason = DropReason.flow_dropped;
+        return Verdict.DROP;
+      }
+      inner.reason = 0;
+      if (ct === CtState.NEW && inner.flowId < 0 && p.tracker.commit(inner) < 0) inner.reason = 0;
+      verdict = this.#inspectFlow(inner, ct);
+      if (verdict >= Verdict.DROP_FLOW && inner.flowId >= 0) p.table.setFlags(inner.flowId, S_DROPPED);
+    }
+    if (isDrop(verdict)) {
+      outer.reason = inner.reason;
+      outer.ruleGid = inner.ruleGid;
+      outer.ruleSid = inner.ruleSid;
+    }
+    if (inner.modified) outer.modified = true;
+    return verdict;
+  }
+
+  #firewall(view: PacketView, ct: number): number {
+    const p = this.#p;
+    if (p.firewall === null) return Verdict.NONE;
+    const src = p.portVm[view.ingress]!;
+    const dst = view.egress < 0 ? -1 : p.portVm[view.egress]!;
+    const verdict = p.firewall.judge(view, ct, src, dst);
+    if (this.tracer !== null) traceFirewall(this.tracer, view, verdict, p.firewall);
+    if ((ct === CtState.NEW && view.flowId < 0) || ct === CtState.INVALID || isDrop(verdict)) {
+      const kind = p.firewallState!.recon.observe(view, ct, verdict);
+      if (kind !== ReconKind.NONE) p.refusals.recon(view, kind);
+    }
+    return verdict;
+  }
+
+  /** Reassembly, application parsers and rules for a packet that may pass so far. */
+  #inspectFlow(view: PacketView, ct: number): number {
+    const p = this.#p;
+    if (p.ips === null || p.ips.ports.modeOf(view) === PortPolicies.OFF) return Verdict.NONE;
+    const tracked = view.flowId >= 0 && ct !== CtState.INVALID && ct !== CtState.RELATED;
+    let flow: Flow | null = null;
+    if (tracked) {
+      if (view.proto === PROTO_TCP) {
+        flow = p.pool.attach(view);
+        if (flow !== null) {
+          this.#flow = flow;
+          if (this.streams.segment(view, flow) === STREAM_DROP) return Verdict.DROP;
+          if (this.tracer !== null) traceStream(this.tracer, view, flow);
+        }
+      } else if (view.payloadLen > 0) {
+        flow = p.pool.attach(view);
+        this.#flow = flow;
+        if (flow !== null && view.proto === PROTO_UDP) p.app.datagram(view, flow);
+      } else flow = p.pool.flowOf(view.flowId);
+    }
+    const verdict = this.#inspectPayload(view, flow);
+    if (flow !== null) p.app.settle(view, flow);
+    return verdict;
+  }
+
+  #inspectPayload(view: PacketView, flow: Flow | null): number {
+    const { ips } = this.#p;
+    return ips === null ? Verdict.NONE : ips.inspect(view, flow);
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * The one event writer: Suricata's EVE JSON, one object per line, with the VM names of both ends added as `src_vm` and
+ * `dest_vm`. Field names and shapes follow Suricata 7's "Eve JSON Format"; what Drawbridge adds is listed in docs/events.md.
+ */
+import { formatIp, type PacketView } from '../../packet/index.js';
+import { DROP_REASONS, DropReason, type EventOutput, type FlowFacts, type SignatureInfo, type TransactionRecord } from '../../pipeline/index.js';
+import { eveTime } from './event-time.js';
+import { ipProtocolName } from './ip-protocol-name.js';
+import type { EventSink } from './sink.js';
+
+export const EVENT_TYPES = ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon'] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
+
+/** A finished flow as the `flow` event shows it; times in microseconds since the epoch. */
+export interface FlowSummary extends FlowFacts {
+  readonly proto: number;
+  readonly ipVersion: number;
+  /** Addresses as words, originator first. */
+  readonly src: readonly [number, number, number, number];
+  readonly dst: readonly [number, number, number, number];
+  readonly srcPort: number;
+  readonly dstPort: number;
+  readonly srcVm: string;
+  readonly dstVm: string;
+  readonly packetsToServer: number;
+  readonly packetsToClient: number;
+  readonly bytesToServer: number;
+  readonly bytesToClient: number;
+  readonly startUsec: number;
+  readonly endUsec: number;
+  /** new, established, closed, bypassed */
+  readonly state: string;
+  /** timeout, forced, shutdown */
+  readonly reason: string;
+  readonly alerted: boolean;
+  /** pass, drop or accept: what happened to the flow as a whole. */
+  readonly action: string;
+  readonly tcpFlagsToServer: number;
+  readonly tcpFlagsToClient: number;
+  readonly tcpState: string;
+  /** Why part of the flow was not inspected; '' = all of it was. */
+  readonly uninspected: string;
+  readonly generation: number;
+}
+
+export interface EveOptions {
+  readonly sink: EventSink;
+  /** Event types to write; others are dropped silently on purpose. */
+  readonly types: ReadonlySet<string>;
+  /** VM (or port) name by port index. */
+  readonly vmNames: readonly string[];
+  /** Port (interface) name by port index. */
+  readonly portNames: readonly string[];
+  /** EVE `pkt_src`. */
+  readonly packetSource: string;
+  /** Replay: drop events of every packet. Live: at most this many unexplained drops per second (rule drops always). */
+  readonly dropEventsPerSecond: number;
+  /** Facts about a flow without a packet at hand (transactions logged when their flow ends). */
+  readonly describeFlow: (flowId: number) => FlowSummary;
+  /** An alert was raised on a packet of this flow. */
+  readonly markAlerted: (flowId: number) => void;
+}
+
+type Json = Record<string, unknown>;
+
+export class EveWriter implements EventOutput {
+  /** Policy generation stamped on every event. */
+  generation = 1;
+  alertsAllowed = 0;
+  alertsBlocked = 0;
+  /** Drop events not written because of the rate limit (the counters still have them). */
+  dropsSampled = 0;
+  readonly #o: EveOptions;
+  #dropSecond = 0;
+  #dropsThisSecond = 0;
+
+  constructor(options: EveOptions) {
+    this.#o = options;
+  }
+
+  alert(view: PacketView, flow: FlowFacts | null, s: SignatureInfo, blocked: boolean, tx: TransactionRecord | null, fromStream: boolean): void {
+    if (blocked) this.alertsBlocked++;
+    else this.alertsAllowed++;
+    if (view.flowId >= 0) this.#o.markAlerted(view.flowId);
+    if (!this.#o.types.has('alert')) return;
+    const e = this.#header(view, flow, 'alert');
+    e['alert'] = {
+      action: blocked ? 'blocked' : 'allowed',
+      gid: s.gid,
+      signature_id: s.sid,
+      rev: s.rev,
+      signature: s.msg,
+      category: s.category,
+      severity: s.severity,
+      ...(Object.keys(s.metadata).length > 0 ? { metadata: s.metadata } : {}),
+      ...(s.references.length > 0 ? { references: s.references } : {}),
+      generation: this.generation,
+    };
+    if (tx) e[tx.type] = tx.body;
+    if (flow && flow.appProto !== '') e['app_proto'] = flow.appProto;
+    if (view.flowId >= 0) e['direction'] = view.flowDir === 0 ? 'to_server' : 'to_client';
+    if (fromStream) e['stream'] = 1;
+    this.#emit(e, blocked);
+  }
+
+  drop(view: PacketView, flow: FlowFacts | null): void {
+    if (!this.#o.types.has('drop')) return;
+    if (view.ruleSid === 0 && !this.#dropAllowed(view.tsSec)) {
+      this.dropsSampled++;
+      return;
+    }
+    const e = this.#header(view, flow, 'drop');
+    const reason = DROP_REASONS[view.reason]!;
+    const d: Json = { len: view.ipVersion !== 0 ? view.ipLen : view.wireLen };
+    if (view.ipVersion === 4) Object.assign(d, { tos: view.tos, ttl: view.ttl, ipid: view.ipId });
+    if (view.ipVersion === 6) Object.assign(d, { tc: view.tos, hoplimit: view.ttl });
+    if (view.l4Off >= 0 && view.proto === 6) {
+      Object.assign(d, {
+        tcpseq: view.seq >>> 0,
+        tcpack: view.ack >>> 0,
+        tcpwin: view.window,
+        syn: (view.tcpFlags & 2) !== 0,
+        ack: (view.tcpFlags & 16) !== 0,
+        psh: (view.tcpFlags & 8) !== 0,
+        rst: (view.tcpFlags & 4) !== 0,
+        urg: (view.tcpFlags & 32) !== 0,
+        fin: (view.tcpFlags & 1) !== 0,
+        tcpres: 0,
+        tcpurgp: view.urgPtr,
+      });
+    }
+    d['reason'] = reason.name;
+    d['stage'] = reason.stage;
+    e['drop'] = d;
+    if (view.ruleSid !== 0) {
+      if (reason.stage === 'firewall') e['firewall'] = { rule: view.ruleSid };
+      else e['alert'] = { action: 'blocked', gid: view.ruleGid, signature_id: view.ruleSid };
+    }
+    e['generation'] = this.generation;
+    this.#emit(e, view.ruleSid !== 0);
+  }
+
+  transaction(view: PacketView | null, flow: FlowFacts, record: TransactionRecord): void {
+    if (!this.#o.types.has(record.type)) return;
+    const e = view === null ? flowHeader(this.#o.describeFlow(flow.id), record.type, !record.toServer) : this.#header(view, flow, record.type, (view.flowDir === 0) !== record.toServer);
+    e[record.type] = record.body;
+    this.#emit(e, false);
+  }
+
+  anomaly(view: PacketView, flow: FlowFacts | null, layer: 'decode' | 'stream' | 'applayer', name: string): void {
+    if (!this.#o.types.has('anomaly')) return;
+    const e = this.#header(view, flow, 'anomaly');
+    e['anomaly'] = { type: layer, event: name };
+    this.#emit(e, false);
+  }
+
+  flow(f: FlowSummary): void {
+    if (!this.#o.types.has('flow')) return;
+    const e = flowHeader(f, 'flow', false);
+    if (f.appProto !== '') e['app_proto'] = f.appProto;
+    e['flow'] = {
+      pkts_toserver: f.packetsToServer,
+      pkts_toclient: f.packetsToClient,
+      bytes_toserver: f.bytesToServer,
+      bytes_toclient: f.bytesToClient,
+      start: eveTime(Math.floor(f.startUsec / 1e6), f.startUsec % 1e6),
+      end: eveTime(Math.floor(f.endUsec / 1e6), f.endUsec % 1e6),
+      age: Math.floor(f.endUsec / 1e6) - Math.floor(f.startUsec / 1e6),
+      state: f.state,
+      reason: f.reason,
+      alerted: f.alerted,
+      action: f.action,
+      ...(f.uninspected !== '' ? { uninspected: f.uninspected } : {}),
+      generation: f.generation,
+    };
+    if (f.proto === 6) {
+      const all = f.tcpFlagsToServer | f.tcpFlagsToClient;
+      e['tcp'] = {
+        tcp_flags: hex(all),
+        tcp_flags_ts: hex(f.tcpFlagsToServer),
+        tcp_flags_tc: hex(f.tcpFlagsToClient),
+        ...(all & 2 ? { syn: true } : {}),
+        ...(all & 1 ? { fin: true } : {}),
+        ...(all & 4 ? { rst: true } : {}),
+        ...(all & 8 ? { psh: true } : {}),
+        ...(all & 16 ? { ack: true } : {}),
+        state: f.tcpState,
+      };
+    }
+    this.#emit(e, false);
+  }
+
+  /** A Log Only rule or a reconnaissance finding of the firewall. */
+  firewall(view: PacketView, type: 'firewall' | 'recon', body: Json): void {
+    if (!this.#o.types.has(type)) return;
+    const e = this.#header(view, null, type);
+    e[type] = body;
+    this.#emit(e, type === 'recon');
+  }
+
+  stats(sec: number, usec: number, body: Json): void {
+    if (!this.#o.types.has('stats')) return;
+    this.#emit({ timestamp: eveTime(sec, usec), event_type: 'stats', stats: body }, false);
+  }
+
+  flush(): void {
+    this.#o.sink.flush();
+  }
+
+  #dropAllowed(sec: number): boolean {
+    if (sec !== this.#dropSecond) {
+      this.#dropSecond = sec;
+      this.#dropsThisSecond = 0;
+    }
+    return ++this.#dropsThisSecond <= this.#o.dropEventsPerSecond;
+  }
+
+  /** The fields every event shares. `swap` turns the record round (transactions are logged as the client saw them). */
+  #header(view: PacketView, flow: FlowFacts | null, type: string, swap = false): Json {
+    const o = this.#o;
+    const e: Json = { timestamp: eveTime(view.tsSec, view.tsUsec) };
+    if (flow) e['flow_id'] = flow.eveId;
+    if (view.frameNo > 0) e['pcap_cnt'] = view.frameNo;
+    e['event_type'] = type;
+    const inIface = o.portNames[view.ingress];
+    if (inIface !== undefined) e['in_iface'] = inIface;
+    if (view.vlanCount > 0) e['vlan'] = [view.vlan0 & 0xfff, view.vlan1 & 0xfff, view.vlan2 & 0xfff].slice(0, view.vlanCount);
+    const ports = view.l4Off >= 0 && hasPorts(view.proto);
+    if (view.ipVersion !== 0) {
+      const src = formatIp(view.ipVersion, view.src0, view.src1, view.src2, view.src3);
+      const dst = formatIp(view.ipVersion, view.dst0, view.dst1, view.dst2, view.dst3);
+      e['src_ip'] = swap ? dst : src;
+      if (ports) e['src_port'] = swap ? view.dstPort : view.srcPort;
+      e['dest_ip'] = swap ? src : dst;
+      if (ports) e['dest_port'] = swap ? view.srcPort : view.dstPort;
+      e['proto'] = ipProtocolName(view.proto);
+      if (view.proto === 1 || view.proto === 58) Object.assign(e, { icmp_type: view.icmpType, icmp_code: view.icmpCode });
+    }
+    const from = o.vmNames[swap ? view.egress : view.ingress];
+    const to = o.vmNames[swap ? view.ingress : view.egress];
+    if (from) e['src_vm'] = from;
+    if (to) e['dest_vm'] = to;
+    e['pkt_src'] = o.packetSource;
+    return e;
+  }
+
+  #emit(event: Json, keep: boolean): void {
+    this.#o.sink.write(JSON.stringify(event), keep);
+  }
+}
+
+/** True when the reason is one a person configured (a rule), not a property of the packet. */
+export function isPolicyReason(reason: number): boolean {
+  return reason === DropReason.ips_rule || reason === DropReason.web_rule || DROP_REASONS[reason]!.stage === 'firewall';
+}
+
+/** The shared fields of an event about a flow as a whole; `swap` shows it from the server's side. */
+function flowHeader(f: FlowSummary, type: string, swap: boolean): Json {
+  const e: Json = { timestamp: eveTime(Math.floor(f.endUsec / 1e6), f.endUsec % 1e6), flow_id: f.eveId, event_type: type };
+  const a = { ip: formatIp(f.ipVersion, ...f.src), port: f.srcPort, vm: f.srcVm };
+  const b = { ip: formatIp(f.ipVersion, ...f.dst), port: f.dstPort, vm: f.dstVm };
+  const [src, dst] = swap ? [b, a] : [a, b];
+  e['src_ip'] = src.ip;
+  if (hasPorts(f.proto)) e['src_port'] = src.port;
+  e['dest_ip'] = dst.ip;
+  if (hasPorts(f.proto)) e['dest_port'] = dst.port;
+  e['proto'] = ipProtocolName(f.proto);
+  if (src.vm !== '') e['src_vm'] = src.vm;
+  if (dst.vm !== '') e['dest_vm'] = dst.vm;
+  return e;
+}
+
+function hasPorts(proto: number): boolean {
+  return proto === 6 || proto === 17 || proto === 132;
+}
+
+function hex(n: number): string {
+  return (n & 0xff).toString(16).padStart(2, '0');
+}

@@ -1,0 +1,29 @@
+/** Puts datagrams together for the data plane: one reused view for the whole datagram. */
+import { DefragResult, vlanZone, type Defragmenter } from '../flow/index.js';
+import { PacketView } from '../packet/index.js';
+
+export class Fragments {
+  readonly #defrag: Defragmenter;
+  readonly #whole = new PacketView();
+
+  constructor(defrag: Defragmenter) {
+    this.#defrag = defrag;
+  }
+
+  /** @returns the whole datagram once `view` completes it, else null; view.reason is set when the fragment must not pass */
+  add(view: PacketView): PacketView | null {
+    if (this.#defrag.add(view, this.#whole, vlanZone(view)) !== DefragResult.COMPLETE) return null;
+    const whole = this.#whole;
+    whole.egress = view.egress;
+    whole.verdict = 0;
+    whole.reason = 0;
+    whole.ruleGid = 0;
+    whole.ruleSid = 0;
+    return whole;
+  }
+
+  /** The datagram just completed must not pass: neither may what is left of it. */
+  condemn(reason: number): void {
+    this.#defrag.condemn(reason);
+  }
+}

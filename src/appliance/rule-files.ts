@@ -1,0 +1,43 @@
+/** Reads rule files and compiles them, and says in one place how many loaded and what was refused. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { DEFAULT_VARS, RuleSet, formatRefusal, type RuleSource, type RuleVars } from '../ips/index.js';
+import type { ProtocolRegistry } from '../protocols/index.js';
+import type { EngineSettings } from './engine-settings.js';
+
+/** @throws the system error, with the file's name, when a file cannot be read */
+export function readRuleFiles(files: readonly string[]): RuleSource[] {
+  return files.map((file) => ({ file, text: readFileSync(file) }));
+}
+
+export function compileRules(sources: readonly RuleSource[], registry: ProtocolRegistry, settings: EngineSettings): RuleSet {
+  return RuleSet.compile(sources, registry.protocols, { vars: ruleVars(settings.variables), generation: 1, ...classificationBeside(sources) });
+}
+
+/** Suricata's stock groups with those of the configuration over them; a name is an address group unless it ends in PORT(S). */
+export function ruleVars(variables: Readonly<Record<string, string>>): RuleVars {
+  const addresses: Record<string, string> = { ...DEFAULT_VARS.addresses };
+  const ports: Record<string, string> = { ...DEFAULT_VARS.ports };
+  for (const [name, value] of Object.entries(variables)) (/PORTS?$/.test(name) ? ports : addresses)[name] = value;
+  return { addresses, ports };
+}
+
+/** Print refusals to stderr, `most` of them in full. */
+export function reportRefusals(rules: RuleSet, most: number): void {
+  for (const refusal of rules.refusals.slice(0, most)) process.stderr.write(`${formatRefusal(refusal)}\n`);
+  if (rules.refusals.length > most) process.stderr.write(`... and ${rules.refusals.length - most} more refused rules (see: drawbridge rules check)\n`);
+}
+
+/** A classification.config beside the first rule file belongs to it. */
+function classificationBeside(sources: readonly RuleSource[]): { classes?: Readonly<Record<string, { text: string; priority: number }>> } {
+  const first = sources[0];
+  if (first === undefined) return {};
+  const path = join(dirname(first.file), 'classification.config');
+  if (!existsSync(path)) return {};
+  const classes: Record<string, { text: string; priority: number }> = {};
+  for (const line of readFileSync(path, 'utf8').split('\n')) {
+    const m = /^\s*config\s+classification:\s*([^,]+?)\s*,\s*([^,]+?)\s*,\s*(\d+)\s*$/.exec(line);
+    if (m) classes[m[1]!.toLowerCase()] = { text: m[2]!, priority: Number(m[3]) };
+  }
+  return { classes };
+}

@@ -1,0 +1,296 @@
+/**
+ * One data plane put together: ports, switch, engines, events and counters. `run` drives it from a worker thread, `replay`
+ * and the tests from the main one; nothing below this file knows the difference.
+ */
+import { adviseHugePages } from '@drawbridge/native';
+import {
+  CONNTRACK_TIMEOUTS, ConnTrack, DEEP_SECURITY_TIMEOUTS, Defragmenter, EndCause, FlowPool, FlowTable, M_ALERTED, S_DROPPED, StreamEngine, type Flow,
+} from '../flow/index.js';
+import { Firewall, FirewallState, RECON_NAMES, Rejecter, type FirewallPolicy, type ReconKind } from '../firewall/index.js';
+import { Ips, PortPolicies, type RuleSet } from '../ips/index.js';
+import { D_STRIDE, D_TS_SEC, D_TS_USEC, FrameBatch, PacketView } from '../packet/index.js';
+import {
+  Counters, DROP_REASONS, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED, G_FLOWS_EVICTED, G_FRAGMENTS,
+  G_GENERATION, G_NORMALISED, G_PCRE_LIMIT, G_STREAM_BYTES, G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, P_DROPS, Verdict,
+} from '../pipeline/index.js';
+import { AppLayer, ProtocolRegistry } from '../protocols/index.js';
+import { PortSet, Switch, type Port, type SwitchPortConfig } from '../vswitch/index.js';
+import { DataPlane, type RefusalHandler } from './data-plane.js';
+import type { EngineSettings } from './engine-settings.js';
+import { EveWriter } from './events/eve.js';
+import type { EventSink } from './events/sink.js';
+import { flowEndView, summarise } from './flow-report.js';
+import { Fragments } from './fragments.js';
+
+export interface SessionPort {
+  readonly config: SwitchPortConfig;
+  readonly port: Port;
+  /** VM index, -1 = none. */
+  readonly vm: number;
+  readonly ips: 'prevent' | 'detect' | 'off';
+  readonly failOpenEngine: boolean;
+  readonly failOpenSanity: boolean;
+}
+
+export interface SessionOptions {
+  readonly settings: EngineSettings;
+  readonly ports: readonly SessionPort[];
+  readonly vmNames: readonly string[];
+  /** Firewall policy name by VM index, null = none. */
+  readonly vmPolicies: readonly (string | null)[];
+  readonly firewall: FirewallPolicy | null;
+  /** null = payload is not inspected. */
+  readonly rules: RuleSet | null;
+  readonly registry: ProtocolRegistry;
+  readonly events: { readonly sink: EventSink; readonly types: ReadonlySet<string>; readonly packetSource: string; readonly dropsPerSecond: number };
+  readonly counters?: Counters;
+  readonly macTable?: { readonly size: number; readonly ageSeconds: number };
+  /** Seeds of hash tables: random live, fixed in replay so that its output never changes. */
+  readonly seed: number;
+  /** Told when an engine threw; live this goes to the log. */
+  readonly onEngineError: (text: string) => void;
+}
+
+/** Flows that may have a JavaScript object, as a share of the flow table. */
+const MAX_FLOW_OBJECTS = 262_144;
+const EXPIRE_BUDGET = 2000;
+
+export class Session implements RefusalHandler {
+  readonly batch = new FrameBatch();
+  readonly counters: Counters;
+  readonly ports: PortSet;
+  readonly eve: EveWriter;
+  readonly plane: DataPlane;
+  readonly switch: Switch;
+  readonly table: FlowTable;
+  readonly generation = 1;
+  readonly #o: SessionOptions;
+  readonly #pool: FlowPool;
+  readonly #tracker: ConnTrack;
+  readonly #defrag: Defragmenter;
+  readonly #streams: StreamEngine;
+  readonly #app: AppLayer;
+  readonly #ips: Ips | null;
+  readonly #firewall: Firewall | null;
+  readonly #firewallState: FirewallState | null;
+  readonly #rejecter: Rejecter | null;
+  readonly #endView = new PacketView();
+  #maintainedSec = 0;
+
+  /** @throws what opening a port or compiling a policy throws; nothing is left open then */
+  constructor(o: SessionOptions) {
+    this.#o = o;
+    const s = o.settings;
+    const n = o.ports.length;
+    const names = o.ports.map((p) => p.config.name);
+    const vmOfPort = o.ports.map((p) => (p.vm < 0 ? '' : o.vmNames[p.vm]!));
+    this.counters = o.counters ?? new Counters(n);
+    this.table = new FlowTable({
+      capacity: s.flowMax,
+      seed: o.seed,
+      timeouts: s.flowTimeouts === 'conntrack' ? CONNTRACK_TIMEOUTS : DEEP_SECURITY_TIMEOUTS,
+      portShare: s.flowSharePercent / 100,
+      advise: adviseHugePages,
+    });
+    this.#pool = new FlowPool(this.table, Math.min(s.flowMax, MAX_FLOW_OBJECTS));
+    this.eve = new EveWriter({
+      sink: o.events.sink,
+      types: o.events.types,
+      vmNames: vmOfPort,
+      portNames: names,
+      packetSource: o.events.packetSource,
+      dropEventsPerSecond: o.events.dropsPerSecond,
+      markAlerted: (id) => this.table.mark(id, M_ALERTED),
+      describeFlow: (id) => summarise(this.table, this.#pool, id, EndCause.TIMEOUT, vmOfPort),
+    });
+    this.#tracker = new ConnTrack(this.table, { strict: s.strict, midstream: s.midstream ? 'loose' : 'off', asyncOneside: s.asyncOneside });
+    this.#defrag = new Defragmenter({ inline: s.enforce, memcap: s.defragMemcap, maxDatagrams: s.defragMaxDatagrams, timeout: s.defragTimeout, seed: o.seed });
+    this.#app = new AppLayer(o.registry, this.eve);
+    this.#ips =
+      o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events });
+    const modes = { off: PortPolicies.OFF, detect: PortPolicies.DETECT, prevent: PortPolicies.PREVENT };
+    o.ports.forEach((p, i) => this.#ips?.ports.set(i, modes[p.ips], null));
+    this.#firewallState = o.firewall === null ? null : new FirewallState(this.table, o.seed);
+    this.#firewall =
+      o.firewall === null || this.#firewallState === null
+        ? null
+        : new Firewall(o.firewall, o.vmPolicies, this.generation, this.#firewallState, {
+            logged: (view, vm, direction, sid) => this.#firewallEvent(view, 'logged', vm, direction, 0, sid),
+            wouldDrop: (view, vm, direction, reason, sid) => this.#firewallEvent(view, 'would_drop', vm, direction, reason, sid),
+          });
+    this.plane = new DataPlane({
+      table: this.table,
+      pool: this.#pool,
+      tracker: this.#tracker,
+      fragments: new Fragments(this.#defrag),
+      app: this.#app,
+      ips: this.#ips,
+      firewall: this.#firewall,
+      firewallState: this.#firewallState,
+      refusals: this,
+      portVm: Int32Array.from(o.ports, (p) => p.vm),
+      failOpenEngine: Uint8Array.from(o.ports, (p) => Number(p.failOpenEngine)),
+      failOpenSanity: Uint8Array.from(o.ports, (p) => Number(p.failOpenSanity)),
+      strict: s.strict,
+    });
+    this.#streams = new StreamEngine(this.table, this.#tracker.events, this.plane, {
+      inline: s.enforce || s.streamInline,
+      overlap: s.streamOverlap,
+      midstream: s.midstream,
+      asyncOneside: s.asyncOneside,
+      depth: s.streamDepth,
+      memcap: s.streamMemcap,
+    });
+    this.plane.streams = this.#streams;
+    this.#pool.onRelease((flow) => this.#releaseFlow(flow));
+    this.table.onEnd = (id, cause) => this.#flowEnds(id, cause);
+
+    this.ports = new PortSet(this.batch);
+    this.switch = new Switch(o.ports.map((p) => p.config), this.batch, this.counters, this.plane, this.ports, {
+      ...(o.macTable ? { macTable: o.macTable } : {}),
+      onRefused: (view) => this.eve.drop(view, null),
+    });
+    this.#rejecter = s.enforce ? new Rejecter() : null;
+    this.eve.generation = this.generation;
+    this.counters.set(G_GENERATION, this.generation);
+    try {
+      o.ports.forEach((p, i) => this.ports.add(i, p.port));
+    } catch (error) {
+      this.ports.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Receive, judge and send one batch.
+   * @param timeoutMs how long to wait for a first frame
+   * @returns frames received
+   */
+  step(timeoutMs: number): number {
+    const n = this.ports.poll(timeoutMs);
+    if (n > 0) {
+      const last = (n - 1) * D_STRIDE;
+      this.switch.processBatch(this.batch.desc[last + D_TS_SEC]!, this.batch.desc[last + D_TS_USEC]!);
+    }
+    return n;
+  }
+
+  /** Timers and gauges; call after batches with the time of the traffic. Does its work once a second. */
+  maintain(nowSec: number): void {
+    if (nowSec === this.#maintainedSec) return;
+    this.#maintainedSec = nowSec;
+    this.table.expire(nowSec, EXPIRE_BUDGET);
+    this.#defrag.expire(nowSec, EXPIRE_BUDGET);
+    this.publish();
+  }
+
+  /** Copy what the engines count for themselves into the shared counters. */
+  publish(): void {
+    const c = this.counters;
+    const t = this.table;
+    c.set(G_FLOWS_ACTIVE, t.active);
+    c.set(G_FLOWS_CREATED, t.inserted);
+    c.set(G_FLOWS_ENDED, t.inserted - t.active);
+    c.set(G_FLOWS_EVICTED, t.evicted);
+    c.set(G_STREAM_BYTES, this.#streams.pool.inUse);
+    c.set(G_STREAM_MEMCAP, this.#streams.memcapHits);
+    c.set(G_NORMALISED, this.#streams.normalised);
+    c.set(G_UNINSPECTED_BYTES, this.#streams.uninspectedBytes);
+    c.set(G_FRAGMENTS, this.#defrag.active);
+    c.set(G_ALERTS_ALLOWED, this.eve.alertsAllowed);
+    c.set(G_ALERTS_BLOCKED, this.eve.alertsBlocked);
+    if (this.#ips !== null) c.set(G_PCRE_LIMIT, this.#ips.context.counters.pcreLimit);
+  }
+
+  /** Numbers for the `stats` event and for `replay --stats`. */
+  statistics(): Record<string, unknown> {
+    this.publish();
+    const drops: Record<string, number> = {};
+    for (let port = 0; port < this.#o.ports.length; port++) {
+      for (let r = 1; r < DROP_REASONS.length; r++) {
+        const k = this.counters.port(port, P_DROPS + r);
+        if (k > 0) drops[DROP_REASONS[r]!.name] = (drops[DROP_REASONS[r]!.name] ?? 0) + k;
+      }
+    }
+    return {
+      flows: { active: this.table.active, created: this.table.inserted, evicted: this.table.evicted },
+      alerts: { allowed: this.eve.alertsAllowed, blocked: this.eve.alertsBlocked },
+      drops,
+      app_layer: this.#app.stats,
+      stream: { memory: this.#streams.pool.inUse, memcap: this.#streams.memcapHits, normalised: this.#streams.normalised, gaps: this.#streams.gaps },
+      ips: this.#ips?.counters ?? {},
+    };
+  }
+
+  /** End all flows (their events are written), flush and close the ports. The sink stays the caller's. */
+  close(): void {
+    this.table.removeAll(EndCause.SHUTDOWN);
+    this.publish();
+    this.ports.close();
+    this.eve.flush();
+  }
+
+  // ---- RefusalHandler ------------------------------------------------------------------------------------------
+
+  refused(view: PacketView, flow: Flow | null): void {
+    this.eve.drop(view, flow ?? (view.flowId >= 0 ? this.#facts(view.flowId) : null));
+    if (this.#rejecter !== null && (view.verdict === Verdict.REJECT || view.verdict === Verdict.REJECT_FLOW)) {
+      this.#answer(this.#rejecter, view, view.verdict === Verdict.REJECT_FLOW);
+    }
+  }
+
+  /** Queue the RST or ICMP error; a full transmit table loses it, which the sender's retransmission repairs. */
+  #answer(rejecter: Rejecter, view: PacketView, bothEnds: boolean): void {
+    if (rejecter.build(this.batch, view, bothEnds) === 0) return;
+    if (rejecter.senderRow >= 0) this.batch.send(rejecter.senderRow, rejecter.senderPort);
+    if (rejecter.receiverRow >= 0) this.batch.send(rejecter.receiverRow, rejecter.receiverPort);
+  }
+
+  recon(view: PacketView, kind: ReconKind): void {
+    this.eve.firewall(view, 'recon', { detection: RECON_NAMES[kind], blocked_seconds: this.#o.firewall?.recon.blockSeconds ?? 0 });
+  }
+
+  engineError(view: PacketView, error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#o.onEngineError(`frame ${view.frameNo || '(live)'} on ${this.#o.ports[view.ingress]!.config.name}: ${text}`);
+  }
+
+  // ---- flows -----------------------------------------------------------------------------------------------------
+
+  #facts(id: number): { id: number; eveId: number; appProto: string } {
+    return { id, eveId: this.table.eveId(id), appProto: this.#pool.flowOf(id)?.appProto ?? '' };
+  }
+
+  #flowEnds(id: number, cause: EndCause): void {
+    const flow = this.#pool.flowOf(id);
+    if (flow !== null && this.#ips !== null && !this.table.hasFlags(id, S_DROPPED) && flow.app > 0) {
+      for (const dir of [0, 1]) {
+        this.#app.end(null, flow, dir);
+        flowEndView(this.#endView, this.table, id, dir);
+        this.#ips.inspectEnd(this.#endView, flow);
+      }
+    }
+    this.#firewallState?.closed(id);
+    if (this.#o.events.types.has('flow')) this.eve.flow(summarise(this.table, this.#pool, id, cause, this.#vmOfPort()));
+  }
+
+  #vmOfPort(): string[] {
+    return this.#o.ports.map((p) => (p.vm < 0 ? '' : this.#o.vmNames[p.vm]!));
+  }
+
+  #releaseFlow(flow: Flow): void {
+    this.#ips?.release(flow);
+    this.#app.release(flow);
+    this.#streams.release(flow);
+  }
+
+  #firewallEvent(view: PacketView, what: string, vm: number, direction: number, reason: number, sid: number): void {
+    this.eve.firewall(view, 'firewall', {
+      action: what,
+      vm: this.#o.vmNames[vm],
+      direction: direction === 0 ? 'in' : 'out',
+      ...(reason !== 0 ? { reason: DROP_REASONS[reason]!.name } : {}),
+      ...(sid !== 0 ? { rule: this.#firewall?.rule(sid)?.name ?? sid } : {}),
+    });
+  }
+}
