@@ -1,10 +1,9 @@
 /** Rule tree -> CompiledRule, or the reason why not. */
-import { AddressResolver, metadataOf, PortResolver, referencesOf, type AddressExpr, type AddressSet, type PortExpr, type PortSet, type Rule } from 'snort-rule-parser';
-import type { SignatureInfo } from '../pipeline/index.js';
+import { AddressResolver, PortResolver, type AddressExpr, type AddressSet, type PortExpr, type PortSet, type Rule } from 'snort-rule-parser';
 import type { BufferSpec } from '../protocols/index.js';
 import { PROTO_TCP, PROTO_UDP } from '../packet/index.js';
 import type { AppCatalog } from './app-catalog.js';
-import { DEFAULT_CLASSES, DEFAULT_PRIORITY, type Classification } from './classification.js';
+import { DEFAULT_CLASSES, type Classification } from './classification.js';
 import { CompileContext, DIR_TO_CLIENT, DIR_TO_SERVER, RuleDraft, type BufferDraft } from './draft.js';
 import { chooseFastPattern, type PatternPlace } from './fast-pattern.js';
 import { AddressIntervals, HEADER_PROTOCOLS, PortBitmap, RuleHeader, type HeaderProtocol } from './header.js';
@@ -15,6 +14,7 @@ import { PACKET_BUFFERS } from './packet-buffer.js';
 import { RuleRefused, toRefusal, type Refusal } from './refusal.js';
 import { findKeyword, keywordNames } from './registry.js';
 import { CompiledRule, PacketChain, RuleAction, RuleKind, TxChain } from './rule.js';
+import { Signature } from './signature.js';
 import { DEFAULT_VARS, type RuleVars } from './vars.js';
 
 export interface CompileOptions {
@@ -204,20 +204,8 @@ export class RuleCompiler {
     return new TxChain(buffer.name, specs, buffer.transforms, buffer.steps, key);
   }
 
-  #info(rule: Rule): SignatureInfo {
-    const known = Object.hasOwn(this.#classes, rule.classtype) ? this.#classes[rule.classtype] : undefined;
-    const metadata: Record<string, string[]> = {};
-    for (const { key, value } of metadataOf(rule)) (metadata[key] ??= []).push(value);
-    return {
-      gid: rule.gid,
-      sid: rule.sid,
-      rev: rule.rev,
-      msg: rule.msg,
-      category: known?.text ?? '',
-      severity: rule.priority ?? known?.priority ?? DEFAULT_PRIORITY,
-      metadata,
-      references: referencesOf(rule).map(({ type, id }) => `${type},${id}`),
-    };
+  #info(rule: Rule): Signature {
+    return new Signature(rule, Object.hasOwn(this.#classes, rule.classtype) ? this.#classes[rule.classtype] : undefined);
   }
 }
 

@@ -210,6 +210,7 @@ export class Ips {
     candidates.clear();
     candidates.addAll(rules.packetAlways[slot]!);
     if (view.payloadLen > 0) {
+      candidates.addAll(rules.payloadAlways[slot]!);
       const group = rules.packetGroups[slot]!;
       if (group !== null) group.scan(view.buf, view.payloadOff, view.payloadLen, this.#hits, candidates);
     }

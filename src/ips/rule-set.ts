@@ -74,8 +74,9 @@ export class RuleSet {
   /** [class][direction] databases over packet payloads; [direction] databases over TCP streams. */
   readonly packetGroups: readonly (PatternGroup | null)[];
   readonly streamGroups: readonly (PatternGroup | null)[];
-  /** Rules without pattern, by class * 2 + direction (streams: by direction). */
+  /** Packet rules, and payload and stream rules without pattern, by class * 2 + direction (streams: by direction). */
   readonly packetAlways: readonly Int32Array[];
+  readonly payloadAlways: readonly Int32Array[];
   readonly streamAlways: readonly Int32Array[];
   readonly ipOnly: readonly Int32Array[];
   readonly protocolOnly: readonly Int32Array[];
@@ -105,8 +106,8 @@ export class RuleSet {
     this.streamAlways = streamAlways;
     const lists = (slots: number, takes: (rule: CompiledRule, slot: number) => boolean): Int32Array[] =>
       Array.from({ length: slots }, (_, slot) => index.list((rule) => takes(rule, slot)));
-    const packetRules = lists(CLASSES * 2, (rule, slot) => rule.kind === RuleKind.PACKET && rule.decodeEvents.length === 0 && inPacketSlot(rule, slot));
-    this.packetAlways = packetRules.map((own, slot) => Int32Array.from([...own, ...payloadAlways[slot]!]).sort());
+    this.payloadAlways = payloadAlways;
+    this.packetAlways = lists(CLASSES * 2, (rule, slot) => rule.kind === RuleKind.PACKET && rule.decodeEvents.length === 0 && inPacketSlot(rule, slot));
     this.ipOnly = lists(CLASSES * 2, (rule, slot) => rule.kind === RuleKind.IP_ONLY && inPacketSlot(rule, slot));
     this.protocolOnly = lists(2, (rule, slot) => rule.kind === RuleKind.PROTOCOL_ONLY && goes(rule, slot));
     const events = new Map<number, Int32Array>();
@@ -248,7 +249,7 @@ class IndexBuilder {
       const own = this.rules.filter((rule) => takes(rule, slot));
       const searched = own.filter((rule) => this.#searched(rule));
       always[slot] = Int32Array.from(own.filter((rule) => !this.#searched(rule)), (rule) => rule.index);
-      return this.#group(searched);
+      return this.#group(searched, true);
     });
   }
 
@@ -256,14 +257,14 @@ class IndexBuilder {
     return rule.fastPattern !== null && this.options.withoutPrefilter !== true;
   }
 
-  #group(rules: readonly CompiledRule[]): PatternGroup | null {
+  #group(rules: readonly CompiledRule[], large: boolean): PatternGroup | null {
     if (rules.length === 0) return null;
     const key = rules.map((rule) => rule.index).join(',');
     let group = this.#groups.get(key);
     if (group === undefined) {
       const builder = new PatternGroupBuilder();
       for (const rule of rules) builder.add(rule.fastPattern!, rule.index);
-      group = builder.build(this.options.cache ?? null);
+      group = builder.build(this.options.cache ?? null, large);
       this.maxPatterns = Math.max(this.maxPatterns, group.patterns);
       this.#groups.set(key, group);
     }
@@ -292,7 +293,8 @@ class IndexBuilder {
       }
       const engines = [...byBuffer.values()].map((list) => {
         const chain = list[0]!.txChains.find((candidate) => candidate.key === list[0]!.fastPattern!.buffer)!;
-        return new TxEngine(chain.specs[app]!, chain.transforms, this.#group(list)!);
+        const spec = chain.specs[app]!;
+        return new TxEngine(spec, chain.transforms, this.#group(list, spec.streaming === true)!);
       });
       engines.sort((a, b) => a.spec.minProgress - b.spec.minProgress);
       if (engines.length > MAX_ENGINES) throw new RangeError(`${engines.length} buffers of one protocol with patterns, more than ${MAX_ENGINES}`);
