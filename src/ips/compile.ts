@@ -1,13 +1,11 @@
 /** Rule tree -> CompiledRule, or the reason why not. */
 import { AddressResolver, PortResolver, type AddressExpr, type AddressSet, type PortExpr, type PortSet, type Rule } from 'snort-rule-parser';
-import type { BufferSpec } from '../protocols/index.js';
 import { PROTO_TCP, PROTO_UDP } from '../packet/index.js';
 import type { AppCatalog } from './app-catalog.js';
 import { DEFAULT_CLASSES, type Classification } from './classification.js';
 import { CompileContext, DIR_TO_CLIENT, DIR_TO_SERVER, RuleDraft, type BufferDraft } from './draft.js';
 import { chooseFastPattern, type PatternPlace } from './fast-pattern.js';
 import { AddressIntervals, HEADER_PROTOCOLS, PortBitmap, RuleHeader, type HeaderProtocol } from './header.js';
-import { LOWER, Needle } from './match/search.js';
 import { ContentStep, type Step } from './match/step.js';
 import { OptionText } from './option.js';
 import { PACKET_BUFFERS } from './packet-buffer.js';
@@ -80,7 +78,7 @@ export class RuleCompiler {
 
     const last = new OptionText(rule.options.at(-1)!);
     const buffers = draft.buffers.filter((buffer) => buffer.steps.length > 0);
-    for (const buffer of buffers) finishSteps(buffer.steps);
+    for (const buffer of buffers) finishSteps(buffer.steps, this.context);
     for (const buffer of draft.buffers) {
       if (buffer.kind === 'tx' && buffer.steps.length === 0) {
         last.fail(null, `the sticky buffer ${buffer.name} has no content`, ['a content or pcre after it'], 'conflict');
@@ -198,8 +196,7 @@ export class RuleCompiler {
   }
 
   #txChain(buffer: BufferDraft, apps: readonly number[] | null): TxChain {
-    const offered = this.context.apps.buffer(buffer.name)!;
-    const specs: (BufferSpec | null)[] = offered.map((spec, app) => (apps === null || apps.includes(app) ? spec : null));
+    const specs = this.context.specs(buffer.name, apps);
     const key = [buffer.name, ...buffer.transforms.map((transform) => transform.key)].join('|');
     return new TxChain(buffer.name, specs, buffer.transforms, buffer.steps, key);
   }
@@ -235,13 +232,14 @@ function similar(name: string): string[] {
 }
 
 /** Relations between neighbours, and what the searcher needs. */
-function finishSteps(steps: readonly Step[]): void {
+function finishSteps(steps: readonly Step[], context: CompileContext): void {
   steps.forEach((step, i) => {
     step.nextRelative = steps[i + 1]?.relative ?? false;
     if (!(step instanceof ContentStep)) return;
     // Depth counts from the offset; the searcher wants the end as an offset of its own.
     if (step.hasDepth && step.depthVar < 0 && step.offsetVar < 0 && !step.relative) step.depth += step.offset;
-    step.needle = new Needle(step.nocase ? step.bytes.map((byte) => LOWER[byte]!) : step.bytes, step.nocase);
+    step.needle = context.needle(step.bytes, step.nocase);
+    step.bytes = step.needle.bytes;
   });
 }
 

@@ -1,6 +1,8 @@
 /** A rule while its options are read. Keywords add to it; `compile.ts` turns it into a CompiledRule. */
 import type { Rule } from 'snort-rule-parser';
+import type { BufferSpec } from '../protocols/index.js';
 import type { AppCatalog } from './app-catalog.js';
+import { LOWER, Needle } from './match/search.js';
 import { MAX_BYTE_VARS } from './match/context.js';
 import type { PacketMatch, PostMatch, TxMatch } from './match/match.js';
 import type { ContentStep, Step } from './match/step.js';
@@ -29,12 +31,34 @@ export class CompileContext {
   readonly flowbits = new NameTable();
   readonly flowints = new NameTable();
   readonly hostbits = new NameTable();
+  readonly #needles = new Map<string, Needle>();
+  readonly #specs = new Map<string, readonly (BufferSpec | null)[]>();
 
   /** @param hasKeyword does the registry have this keyword (for `requires`) */
   constructor(
     readonly apps: AppCatalog,
     readonly hasKeyword: (name: string) => boolean,
   ) {}
+
+  /** The searcher of a byte string, one for all rules that look for it. */
+  needle(bytes: Uint8Array, nocase: boolean): Needle {
+    const folded = nocase ? bytes.map((byte) => LOWER[byte]!) : bytes;
+    const key = (nocase ? 'i' : 'c') + Buffer.from(folded).toString('latin1');
+    let needle = this.#needles.get(key);
+    if (needle === undefined) this.#needles.set(key, (needle = new Needle(folded, nocase)));
+    return needle;
+  }
+
+  /** Where a buffer comes from, limited to some protocols; equal lists are one object. */
+  specs(buffer: string, apps: readonly number[] | null): readonly (BufferSpec | null)[] {
+    const key = `${buffer} ${apps === null ? '' : apps.join()}`;
+    let specs = this.#specs.get(key);
+    if (specs === undefined) {
+      specs = this.apps.buffer(buffer)!.map((spec, app) => (apps === null || apps.includes(app) ? spec : null));
+      this.#specs.set(key, specs);
+    }
+    return specs;
+  }
 }
 
 export type BufferKind = 'payload' | 'packet' | 'tx' | 'base64';

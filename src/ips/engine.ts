@@ -107,17 +107,22 @@ export class Ips {
    */
   inspect(view: PacketView, flow: Flow | null): number {
     const mode = this.ports.modeOf(view);
-    if (mode === PortPolicies.OFF) return Verdict.NONE;
+    if (mode === PortPolicies.OFF) {
+      if (flow !== null) skipStream(flow, view.flowDir);
+      return Verdict.NONE;
+    }
     const state = flow === null ? null : this.#stateOf(flow);
     if (state !== null) {
-      if (state.dropped) return this.#enforces(mode) ? this.#dropAsFlow(view, state) : Verdict.NONE;
-      if (state.bypassed) return Verdict.BYPASS;
-      if (state.passed) return Verdict.PASS;
+      if (state.dropped || state.bypassed || state.passed) {
+        skipStream(flow!, view.flowDir);
+        if (state.dropped) return this.#enforces(mode) ? this.#dropAsFlow(view, state) : Verdict.NONE;
+        return state.bypassed ? Verdict.BYPASS : Verdict.PASS;
+      }
     }
     this.#begin(view, flow, state);
     if (view.eventCount > 0) this.#judgeDecodeEvents(view);
     if (view.malformed === 0 || view.ipVersion === 0) this.#judgePacket(view, flow, state);
-    if (flow !== null && flow.app > 0 && flow.transactions.length > 0) this.#tx.inspect(flow, view.flowDir, false);
+    if (flow !== null && flow.transactions.length > 0) this.#tx.inspect(flow, view.flowDir, false);
     const verdict = this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, mode);
     if (flow === null || state === null || !this.#tx.finishedUnjudged(flow, 1 - view.flowDir)) return verdict;
     return this.#judgeOtherDirection(view, flow, state, mode, verdict);
@@ -149,7 +154,7 @@ export class Ips {
    */
   inspectEnd(view: PacketView, flow: Flow): number {
     const state = this.#stateOf(flow);
-    if (state.dropped || state.passed || state.bypassed || flow.app <= 0) return Verdict.NONE;
+    if (state.dropped || state.passed || state.bypassed) return Verdict.NONE;
     this.#begin(view, flow, state);
     this.#tx.inspect(flow, view.flowDir, true);
     return this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, this.ports.modeOf(view));
@@ -184,6 +189,8 @@ export class Ips {
     ctx.flow = flow;
     ctx.state = state;
     ctx.dir = view.flowDir;
+    ctx.app = flow === null ? 0 : flow.app;
+    if (state !== null && ctx.app > 0) state.app = ctx.app;
     ctx.tx = null;
     this.#half = null;
     this.#streamRows = null;
@@ -306,7 +313,7 @@ export class Ips {
     if (!rule.header.matches(view)) return false;
     if (!this.ports.enables(view, rule.index)) return false;
     const ctx = this.context;
-    if (rule.apps !== null && (ctx.flow === null || !rule.takesApp(ctx.flow.app))) return false;
+    if (rule.apps !== null && !rule.takesApp(ctx.app)) return false;
     const matches = rule.packetMatches;
     for (let i = 0; i < matches.length; i++) if (!matches[i]!.matches(ctx)) return false;
     return true;
@@ -438,6 +445,12 @@ export class Ips {
     view.ruleSid = state.dropSid;
     return Verdict.DROP;
   }
+}
+
+/** Nothing waits for the bytes of this direction: reassembly may let go of them. */
+function skipStream(flow: Flow, dir: number): void {
+  const half = flow.half(dir);
+  half.inspected = half.base + half.len;
 }
 
 /** The packet's facts as a packet of the other direction would have them, without payload. */

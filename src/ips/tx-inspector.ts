@@ -12,7 +12,7 @@ import type { InspectContext } from './match/context.js';
 import { TxOutcome } from './match/match.js';
 import type { CompiledRule, TxChain } from './rule.js';
 import type { RuleSet, TxEngine, TxPlan } from './rule-set.js';
-import { TxDetect, type TxDirection } from './state/flow-detect.js';
+import { TxDetect, type FlowDetect, type TxDirection } from './state/flow-detect.js';
 import type { DetectPool } from './state/pool.js';
 import type { TransformRunner } from './transform-runner.js';
 
@@ -27,6 +27,11 @@ const MAX_INSTANCES = 1024;
 
 /** Stands in for the state of transactions that are judged in both directions. */
 const FINISHED = Object.freeze({});
+
+/** Protocol of a flow's transactions; after an upgrade the flow itself has none yet, or another. */
+function protocolOf(flow: Flow): number {
+  return flow.app > 0 ? flow.app : ((flow.detect as FlowDetect | null)?.app ?? 0);
+}
 
 export class TxInspector {
   readonly #slice = new ByteSlice();
@@ -45,7 +50,8 @@ export class TxInspector {
 
   /** @param atEnd the flow is over: nothing more will come in this direction */
   inspect(flow: Flow, dir: number, atEnd: boolean): void {
-    const plan = this.rules.txPlans[flow.app * 2 + dir] ?? null;
+    this.ctx.app = protocolOf(flow);
+    const plan = this.rules.txPlans[this.ctx.app * 2 + dir] ?? null;
     const transactions = flow.transactions as Transaction[];
     for (let i = 0; i < transactions.length; i++) {
       const tx = transactions[i]!;
@@ -59,7 +65,7 @@ export class TxInspector {
 
   /** Is there a transaction done in both directions that was touched in `dir` and not judged since? */
   finishedUnjudged(flow: Flow, dir: number): boolean {
-    if (flow.app <= 0 || (this.rules.txPlans[flow.app * 2 + dir] ?? null) === null) return false;
+    if (flow.transactions.length === 0 || (this.rules.txPlans[protocolOf(flow) * 2 + dir] ?? null) === null) return false;
     const transactions = flow.transactions as Transaction[];
     for (let i = 0; i < transactions.length; i++) {
       const tx = transactions[i]!;
@@ -176,7 +182,7 @@ export class TxInspector {
 
   /** All tests of a rule, in order of progress; what held before is not asked again. */
   #evaluate(rule: CompiledRule, tx: Transaction, dir: number, progress: number, done: boolean): number {
-    const app = this.ctx.flow!.app;
+    const { app } = this.ctx;
     let outcome: number = TxOutcome.YES;
     const chains = rule.txChains;
     for (let i = 0; i < chains.length; i++) {

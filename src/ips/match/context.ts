@@ -26,6 +26,8 @@ export class InspectContext {
   /** 0 = to server, 1 = to client. */
   dir = 0;
   tx: Transaction | null = null;
+  /** Application protocol rules are judged by: the flow's, for a transaction the one that parsed it. */
+  app = 0;
   /** What connection tracking noticed about the packet; null when nobody tracks. */
   streamEvents: StreamEvents | null = null;
   /** Names of application-layer events of the packet that belong to no transaction. */

@@ -53,7 +53,8 @@ export class ContentStep extends Step {
   /** Set when the rule is complete: the search for `bytes`. */
   needle: Needle | null = null;
 
-  constructor(readonly bytes: Uint8Array) {
+  /** @param bytes the pattern; in lower case once the rule is complete when `nocase` */
+  constructor(public bytes: Uint8Array) {
     super();
   }
 

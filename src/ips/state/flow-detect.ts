@@ -29,6 +29,8 @@ export class FlowDetect {
   /** Stream rules under way; made on first need. */
   rowsToServer: StreamRows | null = null;
   rowsToClient: StreamRows | null = null;
+  /** Last known application protocol: the one of transactions that an upgrade (CONNECT, STARTTLS) leaves behind. */
+  app = 0;
   /** Rule set the indexes above belong to. */
   generation = 0;
 
@@ -44,6 +46,7 @@ export class FlowDetect {
     this.protocolDone = 0;
     this.scanned.fill(0);
     this.forgetRules();
+    this.app = 0;
     this.generation = 0;
   }
 

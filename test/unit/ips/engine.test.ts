@@ -430,3 +430,31 @@ test('events of protocol detection belong to the packet', (t) => {
   ips.inspect(packet(), newFlow());
   t.deepEqual(events.take(), [1]);
 });
+
+test('a transaction outlives the change of protocol that it brings about', (t) => {
+  const { ips, events } = engine('alert http any any -> any any (http.stat_code; content:"200"; sid:1;)');
+  const flow = newFlow(6, 1);
+  const tx = new TestTransaction().set('http.stat_code', '200');
+  flow.transactions.push(tx);
+  ips.inspect(packet({ payload: 'CONNECT' }), flow);
+  tx.progressToClient = 1;
+  tx.dirtyToClient = true;
+  flow.app = 0;
+  ips.inspect(packet({ dir: 1, payload: '200' }), flow);
+  t.deepEqual(events.take(), [1]);
+});
+
+test('streams that are not inspected are let go', (t) => {
+  const { ips } = engine('pass tcp any any -> any any (content:"trusted"; sid:1;)\nalert tcp any any -> any any (content:"zzz"; sid:2;)');
+  const flow = newFlow();
+  segment(ips, flow, 'trusted');
+  segment(ips, flow, '.'.repeat(5000));
+  t.is(flow.toServer.inspected, 5007);
+  ips.ports.set(3, PortPolicies.OFF, null);
+  const other = newFlow();
+  feed(other, 0, '.'.repeat(5000));
+  const view = packet({ payload: 'x' });
+  view.ingress = 3;
+  ips.inspect(view, other);
+  t.is(other.toServer.inspected, 5000);
+});
