@@ -1,0 +1,117 @@
+/**
+ * docs/drop-reasons.md from DROP_REASONS. The help is the code's own; what to look at is advice for operators and stands here,
+ * one entry for each reason (a missing or surplus entry is an error). Where a reason is raised is read from the sources.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { built, cell, code, root, table } from './markdown.mjs';
+
+const ADVICE = {
+  port_forged_transmit: 'Compare `ether.src_mac` of a capture with `mac` and `allowed_macs` of the port. Usual causes: a bridge, nested VMs or VRRP in the guest. Add the address to `allowed_macs`, or set `security.forged_transmits: accept`.',
+  port_mac_change: 'The guest sends from another MAC than configured. Set it back, correct `mac`, or set `security.mac_changes: accept`. Frames *to* the port are dropped until then.',
+  port_promiscuous: 'Unicast for a MAC that is not this port\'s, mostly unknown-unicast flooding with one candidate. Harmless in small numbers. `security.promiscuous: accept` for sniffers and nested switches.',
+  port_ip_spoof: 'Compare the source address (or ARP/ND payload) with `ips` of the port. Usual causes: a second address, containers routed in the guest, a stale address after a move, 169.254.0.0/16.',
+  port_bpdu: 'STP, LLDP, LACP, CDP from or to a guest. Normal for guests that run lldpd. `security.bpdu_allowed` lets single destinations through.',
+  port_dhcp_server: 'A guest answers DHCP. If it is the DHCP server set `security.dhcp_server_block: false` on its port, or `role: uplink` where routers are.',
+  port_ra_guard: 'A guest advertises itself as IPv6 router. If it is one set `security.ra_guard: false`. A first fragment without an upper-layer header counts as an advertisement (RFC 7113).',
+  port_non_ip: 'Only with `security.non_ip_block: true`. Look at the EtherType with `tcpdump -e`.',
+  port_dhcp_client: 'Only with `security.dhcp_client_block: true`: the guest asks for an address although it has a fixed one.',
+  port_broadcast_rate: 'Above `security.rx.broadcast` (from the port) or `security.tx.broadcast` (to it). Look for ARP storms and loops.',
+  port_multicast_rate: 'Above `security.rx.multicast` or `security.tx.multicast`. Look for mDNS, SSDP, video.',
+  port_frame_too_short: 'Fewer than 14 bytes. A broken driver or a fuzzer.',
+  port_source_multicast: 'A broken driver or an attack. Look at the source with `tcpdump -e`.',
+  switch_vlan: 'An access port takes untagged and priority-tagged frames only; a trunk takes its `allowed` VLANs, and untagged ones only with `native`.',
+  switch_vlan_egress: 'The destination\'s port is not a member of the VLAN the frame is in. A MAC that moved to another VLAN, or a missing entry in `allowed`.',
+  switch_isolated: 'Both ports have `isolated: true`. That is what it is for.',
+  switch_hairpin: 'The destination was learned on the port the frame came from: stations behind one port talk among themselves, or there is a loop.',
+  switch_no_port: 'No other port is up in the VLAN, the destination\'s port is down, or the frame is not Ethernet and the port is neither `passive` nor a virtual wire.',
+  switch_reserved: 'LACP, LLDP, STP, pause frames on a port that may send them. No 802.1Q bridge forwards them.',
+  switch_quarantine: '`state` of the port is `down` or `quarantine`.',
+  decode_malformed: 'The decode event names the fault: write `anomaly` events, or run `drawbridge explain`. A truncated capture and a guest that sends bad headers look the same. `failure.sanity: open` of the VM passes such packets.',
+  decode_checksum: 'Compare with `tcpdump -vv`. Frames with a partial checksum (offload) are never judged by it.',
+  defrag_overlap: 'Two fragments give different bytes for the same place. No honest stack does that; treat it as an evasion attempt.',
+  defrag_invalid: 'A fragment that is no multiple of eight bytes, reaches beyond 65 535, disagrees about the length, falls into more than 256 pieces, or belongs to a datagram condemned before.',
+  defrag_memcap: 'Look at `drawbridge_fragmented_datagrams`. A flood of first fragments, or `defrag.memcap` / `defrag.max_datagrams` too small for NFS or VPN traffic.',
+  defrag_denied: '`stateful.deny_fragments` of the VM\'s firewall policy. Look for a path MTU problem at the sender.',
+  flow_table_full: 'Look at `drawbridge_flows`, `drawbridge_flows_evicted_total` and who opens them. A flood is held to `flow.max_share_percent` of one port. Otherwise raise `flow.max` (see tuning.md).',
+  flow_dropped: 'Look for the event that condemned the flow: search `eve.json` for its `flow_id`. It is an `alert` with `action: blocked` shortly before.',
+  ct_invalid: 'A segment without a connection: after a restart of the appliance, asymmetric routing, an idle timeout shorter than the application\'s, a late RST or FIN. `stream.midstream: true` picks up running connections.',
+  ct_invalid_flags: 'For instance SYN+FIN or no flag at all: a scan or OS fingerprinting. Look for `recon` events of the same source.',
+  ct_invalid_seq: 'Outside the window. Usual causes: a middlebox that rewrites sequence numbers on one side, packets that take a path around the appliance, spoofed resets. `flow.strict: false` only counts.',
+  ct_limit: '`stateful.max_incoming_per_peer`, `max_outgoing_per_peer` or `max_half_open_per_peer` of the VM\'s policy. A proxy or NAT in front makes many clients look like one.',
+  firewall_deny: 'The drop event has the rule in `firewall.rule`. `drawbridge check` lists rules that can never match.',
+  firewall_out_of_allowed: 'The direction has at least one Allow rule and none matched. Add an Allow rule; look at direction, interface of the VM, and protocol first.',
+  firewall_reject: 'A rule of `firewall.emergency` with `action: reject`. The sender got a TCP RST or ICMP unreachable.',
+  firewall_recon: '`recon.block_seconds` is set and the source was found scanning: look for its `recon` event. Vulnerability scanners belong in `recon.allow`.',
+  firewall_same_address: 'Land attack, or a guest that routes to itself through the network. `implicit.block_same_address: false` switches the check off.',
+  firewall_congestion_flags: '`stateful.deny_congestion_flags` of the policy. Modern stacks use ECN; leave it off unless you must.',
+  stream_overlap: 'Only with `stream.overlap: drop`. A retransmission says something else than the first one: an evasion attempt, or a broken middlebox.',
+  stream_memcap: 'Look at `drawbridge_stream_memory_bytes` against `stream.memcap`. Also: more than 1 MiB or 256 segments out of order in one direction, which means heavy loss before the appliance.',
+  stream_invalid: 'Data behind a FIN. No honest stack sends it.',
+  applayer_error: 'Not raised: a parser that gives up leaves the flow passing, with `uninspected: parser-error` in its flow event.',
+  ips_rule: 'The alert event beside it has the signature. `drawbridge rules explain SID` shows how the rule was compiled; `ips: detect` of the VM turns drops into alerts.',
+  ips_memcap: 'Not raised: detection state that is used up is counted in the `stats` event (`ips.stateLost`).',
+  engine_error: 'A bug. The log has the stack and the frame. Please report it with a capture. `failure.engine: open` of the VM passes such packets.',
+  web_rule: 'Not raised: the web application firewall is not built yet.',
+  output_error: 'The kernel refused the frame: TAP down (EIO), interface gone (ENODEV), queue full (EAGAIN, ENOBUFS). Look at `ip -s link` of the device.',
+  output_too_big: 'Different MTUs on the two ports, or a super-frame that cannot be segmented. Make the MTUs equal.',
+  output_overflow: 'No room in the transmit table after flushing: one frame flooded to more than 4096 ports.',
+};
+
+const TITLES = {
+  port: 'Port security',
+  switch: 'Switching',
+  decode: 'Decoding',
+  defrag: 'Fragments',
+  flow: 'Connection tracking',
+  firewall: 'Firewall',
+  stream: 'TCP reassembly',
+  'app-layer': 'Application layer',
+  ips: 'Intrusion prevention',
+  web: 'Web application firewall',
+  output: 'Output',
+};
+
+async function reasons() {
+  const { DROP_REASONS } = await built('pipeline/index.js');
+  const rows = DROP_REASONS.slice(1);
+  const names = new Set(rows.map((r) => r.name));
+  const bad = [...rows.filter((r) => !(r.name in ADVICE)).map((r) => `no advice for ${r.name}`), ...Object.keys(ADVICE).filter((n) => !names.has(n)).map((n) => `advice for unknown ${n}`)];
+  if (bad.length > 0) throw new Error(`scripts/docs/drop-reasons.mjs: ${bad.join(', ')}`);
+  return rows;
+}
+
+/** Reason -> source files that name it, apart from the table itself and from those that only write events. */
+function raisedIn() {
+  const found = new Map();
+  (function walk(dir) {
+    for (const entry of readdirSync(join(root, dir), { withFileTypes: true })) {
+      const path = `${dir}/${entry.name}`;
+      if (entry.isDirectory()) walk(path);
+      else if (path.endsWith('.ts') && !path.startsWith('src/pipeline/') && !path.startsWith('src/appliance/events/')) {
+        for (const [, name] of readFileSync(join(root, path), 'utf8').matchAll(/\bDropReason\.(\w+)/g)) found.set(name, new Set([...(found.get(name) ?? []), path]));
+      }
+    }
+  })('src');
+  return found;
+}
+
+export async function dropReasonIndex() {
+  return table(['reason', 'stage', 'meaning'], (await reasons()).map((r) => [`[${code(r.name)}](#${r.name})`, r.stage, cell(r.help)]));
+}
+
+export async function dropReasonSections() {
+  const where = raisedIn();
+  const out = [];
+  let stage = '';
+  for (const r of await reasons()) {
+    if (r.stage !== stage) {
+      stage = r.stage;
+      out.push(`## ${TITLES[stage] ?? stage}\n`);
+    }
+    const files = [...(where.get(r.name) ?? [])].toSorted();
+    const raised = files.length === 0 ? 'Nothing raises it in this version; the name is kept.' : `Raised in ${files.map(code).join(', ')}.`;
+    out.push(`### <a id="${r.name}"></a>${r.name}\n`, `${r.help}\n`, `*Look at:* ${ADVICE[r.name]}\n`, `${raised}\n`);
+  }
+  return out.join('\n');
+}
