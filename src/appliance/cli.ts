@@ -1,5 +1,6 @@
 /** The command line: one sub-command a file under commands/. Each returns the exit code: 0 fine, 1 failed, 2 bad usage. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { CaptureError } from '../packet/index.js';
 import { VERSION } from './version.js';
 
 /** @param argv as process.argv. @returns the exit code; never throws */
@@ -113,6 +114,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 /** System errors in one line; programming errors with their stack, since those are ours to fix. */
 function describe(error: unknown): string {
+  if (error instanceof CaptureError) return error.message;
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

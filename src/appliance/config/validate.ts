@@ -17,14 +17,12 @@ export class SchemaValidator {
   /** Fills defaults into `yaml.value` and returns what is wrong with it. */
   check(yaml: LocatedYaml): ConfigProblem[] {
     if (this.#validate(yaml.value)) return [];
-    const errors = this.#validate.errors ?? [];
+    const errors = bestBranches(this.#validate.errors ?? []);
     const seen = new Set<string>();
     const problems: ConfigProblem[] = [];
     for (const e of errors) {
-      if (e.keyword === 'if' || e.keyword === 'oneOf' || e.keyword === 'anyOf') {
-        // The branches report what is wrong in detail; the summary helps only when no branch spoke about a deeper path.
-        if (errors.some((o) => o !== e && o.instancePath.startsWith(e.instancePath) && o.schemaPath.startsWith(e.schemaPath))) continue;
-      }
+      // The enum of the same setting says it better.
+      if (e.keyword === 'discriminator' && errors.some((o) => o.keyword === 'enum' && o.instancePath === `${e.instancePath}/${String((e.params as { tag?: unknown }).tag)}`)) continue;
       const path = toPath(e.instancePath);
       const { message, at, atKey } = explain(e, path);
       const problem = yaml.problem(at, message, 'error', atKey);
@@ -36,6 +34,28 @@ export class SchemaValidator {
     }
     return problems;
   }
+}
+
+/**
+ * Of a failed oneOf or anyOf keep what the likeliest branch complains about: the one whose constants fit, then the one with the
+ * fewest complaints. The summary itself goes, unless no branch said anything.
+ */
+function bestBranches(errors: readonly ErrorObject[]): ErrorObject[] {
+  let kept = [...errors];
+  for (const choice of errors) {
+    if (choice.keyword !== 'oneOf' && choice.keyword !== 'anyOf') continue;
+    const inside = kept.filter((e) => e !== choice && e.schemaPath.startsWith(`${choice.schemaPath}/`) && e.instancePath.startsWith(choice.instancePath));
+    if (inside.length === 0) continue;
+    const branches = new Map<string, ErrorObject[]>();
+    for (const e of inside) {
+      const branch = e.schemaPath.slice(choice.schemaPath.length + 1).split('/', 1)[0]!;
+      branches.set(branch, [...(branches.get(branch) ?? []), e]);
+    }
+    const cost = (list: readonly ErrorObject[]): number => list.reduce((n, e) => n + (e.keyword === 'const' || e.keyword === 'type' ? 100 : 1), 0);
+    const best = [...branches.values()].reduce((a, b) => (cost(b) < cost(a) ? b : a));
+    kept = kept.filter((e) => e !== choice && (!inside.includes(e) || best.includes(e)));
+  }
+  return kept;
 }
 
 function toPath(pointer: string): PathStep[] {
