@@ -10,7 +10,7 @@ type OptionLike = { readonly name: string; readonly value: string | null };
 
 /** A copy that does not keep the text of the whole rule file alive, as a slice of it would. */
 function detached(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1');
+  return Buffer.from(text, 'utf8').toString('utf8');
 }
 
 export class Signature implements SignatureInfo {
@@ -28,7 +28,7 @@ export class Signature implements SignatureInfo {
     this.gid = rule.gid;
     this.sid = rule.sid;
     this.rev = rule.rev;
-    this.msg = /[^\x00-\xff]/.test(rule.msg) ? rule.msg : detached(rule.msg);
+    this.msg = detached(rule.msg);
     this.category = classification?.text ?? '';
     this.severity = rule.priority ?? classification?.priority ?? DEFAULT_PRIORITY;
     this.#options = rule.options
