@@ -1,7 +1,7 @@
 /** Bytes of a body or file as detection sees them: decoded, and kept from the start up to the inspection limit. */
 import { copyBytes, grow } from './bytes.js';
 import { ContentDecoder } from './encoding/content-decoder.js';
-import type { ByteSink } from './encoding/inflate.js';
+import type { ByteSink } from '../util/index.js';
 import type { ByteSlice } from './transaction.js';
 
 export class Body implements ByteSink {

@@ -4,7 +4,7 @@
  * DEFLATE is tried next, and data that decodes as nothing is passed on unchanged.
  */
 import { copyBytes, grow } from '../bytes.js';
-import { Inflate, INFLATE_END, INFLATE_ERROR, INFLATE_STOPPED, type ByteSink } from './inflate.js';
+import { Inflate, INFLATE_END, INFLATE_ERROR, INFLATE_STOPPED, type ByteSink } from '../../util/index.js';
 import { Lzma } from './lzma.js';
 
 export const Coding = { DEFLATE: 1, GZIP: 2, LZMA: 3 } as const;

@@ -3,7 +3,7 @@
  * use as a content coding. The dictionary is bounded; distances beyond it end decoding.
  * Source: the LZMA specification published with the LZMA SDK.
  */
-import { INFLATE_END, INFLATE_ERROR, INFLATE_MORE, INFLATE_STOPPED, type ByteSink } from './inflate.js';
+import { INFLATE_END, INFLATE_ERROR, INFLATE_MORE, INFLATE_STOPPED, type ByteSink } from '../../util/index.js';
 
 /** Largest dictionary that is kept, whatever the header asks for. */
 const DICT_MAX = 1 << 20;

@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { constants, deflateRawSync } from 'node:zlib';
-import { Inflate, INFLATE_END, INFLATE_ERROR, INFLATE_MORE } from '../../../src/protocols/encoding/inflate.js';
+import { Inflate, INFLATE_END, INFLATE_ERROR, INFLATE_MORE } from '../../../src/util/index.js';
 import { Lzma } from '../../../src/protocols/encoding/lzma.js';
 
 class Collector {
