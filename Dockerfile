@@ -1,4 +1,6 @@
-# Multi-stage: the toolchain stays in the first stage. A digest can be pinned with --build-arg NODE_IMAGE=node:24-bookworm-slim@sha256:...
+# Multi-stage: the toolchain stays in the first stage. Pin the base by digest with
+#   --build-arg NODE_IMAGE=node:24-bookworm-slim@sha256:...
+# Built by Docker and by podman (--format docker, for HEALTHCHECK): nothing newer than buildah 1.28 understands.
 ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
@@ -6,41 +8,53 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends g++ make python3 libvectorscan-dev libpcre2-dev libpcap-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/drawbridge
+# In the order in which things change: packages, native code, TypeScript.
 COPY package.json package-lock.json ./
 COPY native/package.json native/
 COPY packages/snort-rule-parser/package.json packages/snort-rule-parser/
-RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY scripts scripts
-RUN node scripts/build-optional.mjs
-COPY tsconfig.json tsconfig.base.json ./
+COPY scripts/build-optional.mjs scripts/
+RUN npm ci --ignore-scripts --no-audit --no-fund \
+ && node scripts/build-optional.mjs
+COPY scripts/build-native.mjs scripts/
 COPY native native
+RUN node scripts/build-native.mjs
+COPY scripts/build.mjs scripts/
+COPY tsconfig.json tsconfig.base.json ./
 COPY packages packages
 COPY src src
-COPY test test
-COPY bench bench
 RUN node scripts/build.mjs \
  && npm prune --omit=dev --ignore-scripts --no-audit --no-fund \
- && rm -rf dist/test dist/bench test bench native/src
+ && find native node_modules -path '*/build/*' -type f ! -path '*/Release/*.node' -delete \
+ && find . -type d -empty -delete \
+ && find . -name '*.tsbuildinfo' -delete \
+ && rm -rf scripts src native/src packages/*/src node_modules/nan node_modules/*/deps node_modules/.package-lock.json
 
 FROM ${NODE_IMAGE}
+LABEL org.opencontainers.image.title="Drawbridge" \
+      org.opencontainers.image.description="Agentless security appliance for virtual machines" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# The log folder is root's and group-writable: root without DAC_OVERRIDE (--cap-drop ALL) writes there as well as user node.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libvectorscan5 libpcre2-8-0 libpcap0.8 iproute2 \
  && rm -rf /var/lib/apt/lists/* \
- && mkdir -p /etc/drawbridge /var/lib/drawbridge /var/log/drawbridge \
- && chown node:node /var/lib/drawbridge /var/log/drawbridge
+ && mkdir -p /etc/drawbridge /var/log/drawbridge \
+ && chown root:node /var/log/drawbridge \
+ && chmod 0775 /var/log/drawbridge
 COPY --from=build /opt/drawbridge /opt/drawbridge
+COPY LICENSE /opt/drawbridge/
 COPY bin /opt/drawbridge/bin
 COPY rules /opt/drawbridge/rules
 COPY pcaps /opt/drawbridge/pcaps
 COPY examples /opt/drawbridge/examples
 COPY examples/container.yaml /etc/drawbridge/drawbridge.yaml
-ENV NODE_ENV=production PATH=/opt/drawbridge/bin:$PATH
-WORKDIR /var/lib/drawbridge
-# Replay, check and the metrics need no capability. Live ports do: see docs/deployment.md for the setpriv line and the flags.
+COPY scripts/container-entry.sh /usr/local/bin/drawbridge-entry
+ENV NODE_ENV=production PATH=/opt/drawbridge/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+WORKDIR /var/log/drawbridge
+# Replay, check and explain need no capability. Live ports do: see docs/deployment.md for the flags.
 USER node
 EXPOSE 9464
 VOLUME ["/var/log/drawbridge"]
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=3s --start-period=20s CMD ["node", "/opt/drawbridge/bin/drawbridge", "health"]
-ENTRYPOINT ["node", "/opt/drawbridge/bin/drawbridge"]
+ENTRYPOINT ["drawbridge-entry"]
 CMD ["run", "--config", "/etc/drawbridge/drawbridge.yaml"]

@@ -82,13 +82,31 @@ function start(): void {
     seed: randomInt(2 ** 31),
     onEngineError: (text) => post({ type: 'log', text: `engine error: ${text}` }),
   });
-  if (config.privileges.drop && process.getuid?.() === 0) dropPrivileges({ keep: ['cap_net_admin', 'cap_net_raw'] });
+  reducePrivileges(config.privileges);
   const wakeFd = session.ports.needLoop();
   post({ type: 'ready', rules: rules?.rules.length ?? 0, refused: (rules?.refusals ?? []).map((r) => `${r.file}:${r.line}:${r.column}: ${r.message}`), wakeFd, ports: config.ports.map((p) => p.name) });
   loop(session, sink, ring, counters, config.events.stats_seconds);
   session.close();
   sink.close();
   post({ type: 'stopped' });
+}
+
+/**
+ * Give up what open ports no longer need, whoever started us: root, or a user with ambient capabilities. This thread keeps
+ * what packet I/O may still ask for; the others keep no more than that, and after a change of user nothing at all.
+ * @throws Error when the change of user is refused
+ */
+function reducePrivileges({ user, drop }: Config['privileges']): void {
+  if (user === '' && !drop) return;
+  const [uid, gid] = user === '' ? [] : user.split(':').map(Number);
+  const same = uid === undefined || (uid === process.getuid?.() && gid === process.getgid?.());
+  try {
+    dropPrivileges({ ...(same ? {} : { uid: uid!, gid: gid! }), keep: ['cap_net_admin', 'cap_net_raw'] });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const text = same ? `dropping privileges: ${why}` : `privileges.user ${user}: ${why}; changing the user takes root with CAP_SETUID and CAP_SETGID`;
+    throw Object.assign(new Error(text, { cause: error }), { code: 'EPERM' });
+  }
 }
 
 function loop(session: Session, sink: RingSink, ring: SpscRing, counters: Counters, statsSeconds: number): void {

@@ -146,8 +146,8 @@ export const configSchema: JsonSchema = {
       default: {},
       description: 'What the process gives up once the ports are open.',
       properties: {
-        user: { type: 'string', default: '', description: 'Numeric uid:gid to become; empty = stay.' },
-        drop: { type: 'boolean', default: true, description: 'Drop every capability but NET_ADMIN and NET_RAW and set no_new_privs.' },
+        user: { type: 'string', default: '', pattern: '^([0-9]{1,9}:[0-9]{1,9})?$', description: 'Numeric uid:gid to become, with `drop` in any case; empty = stay. The directory of the event file must be writable for it when files rotate.' },
+        drop: { type: 'boolean', default: true, description: 'Drop every capability but NET_ADMIN and NET_RAW and set no_new_privs, also when not started as root.' },
       },
     },
   },
