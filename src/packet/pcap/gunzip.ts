@@ -26,6 +26,7 @@ export class GunzipSource implements ByteSource, ByteSink {
   #taken = 0;
   #crc = 0;
   #done = false;
+  #fault: unknown = null;
 
   /** @throws Error when `source` does not start with a gzip header */
   constructor(source: ByteSource) {
@@ -37,10 +38,16 @@ export class GunzipSource implements ByteSource, ByteSink {
   /** @throws Error when the compressed data is damaged or breaks off; what was decoded before has been handed out then */
   read(target: Uint8Array, at: number, len: number): number {
     while (this.#taken === this.#outLen) {
+      if (this.#fault !== null) throw this.#fault;
       if (this.#done) return 0;
       this.#outLen = 0;
       this.#taken = 0;
-      this.#decode();
+      try {
+        this.#decode();
+      } catch (error) {
+        // What was decoded before the fault is handed out first.
+        this.#fault = error;
+      }
     }
     const count = Math.min(len, this.#outLen - this.#taken);
     target.set(this.#out.subarray(this.#taken, this.#taken + count), at);
