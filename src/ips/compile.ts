@@ -80,7 +80,9 @@ export class RuleCompiler {
     const buffers = draft.buffers.filter((buffer) => buffer.steps.length > 0);
     for (const buffer of buffers) finishSteps(buffer.steps, this.context);
     for (const buffer of draft.buffers) {
-      if (buffer.kind === 'tx' && buffer.steps.length === 0) {
+      // A transform behind the last content of its buffer is without effect, as in Suricata.
+      const repeated = draft.buffers.some((other) => other !== buffer && other.name === buffer.name && other.steps.length > 0);
+      if (buffer.kind === 'tx' && buffer.steps.length === 0 && !repeated) {
         last.fail(null, `the sticky buffer ${buffer.name} has no content`, ['a content or pcre after it'], 'conflict');
       }
     }

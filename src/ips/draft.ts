@@ -149,6 +149,15 @@ export class RuleDraft {
     return buffer;
   }
 
+  /** Another draft of the same buffer, for contents that look at it differently. */
+  again(buffer: BufferDraft): BufferDraft {
+    const next = new BufferDraft(buffer.kind, buffer.name);
+    this.buffers.push(next);
+    this.current = next;
+    this.lastContent = null;
+    return next;
+  }
+
   /** Back to the packet payload. */
   selectPayload(): void {
     this.current = this.payload;

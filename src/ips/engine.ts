@@ -5,8 +5,8 @@
  * matches.
  */
 import type { Flow, StreamEvents, StreamHalf } from '../flow/index.js';
-import { PacketView, PROTO_TCP } from '../packet/index.js';
-import { DropReason, isDrop, Verdict, type EventOutput } from '../pipeline/index.js';
+import { PacketView, PROTO_TCP, TCP_SYN } from '../packet/index.js';
+import { CtState, DropReason, isDrop, Verdict, type EventOutput } from '../pipeline/index.js';
 import type { Transaction } from '../protocols/index.js';
 import { AlertQueue } from './alert-queue.js';
 import { Candidates } from './candidates.js';
@@ -64,6 +64,7 @@ export class Ips {
   readonly ports = new PortPolicies();
   readonly #events: EventOutput;
   readonly #prevent: boolean;
+  readonly #passive: boolean;
   readonly #maxAlerts: number;
   readonly #candidates: Candidates;
   readonly #hits: Uint32Array;
@@ -78,6 +79,8 @@ export class Ips {
 
   // The packet in hand.
   #half: StreamHalf | null = null;
+  /** Application protocol packet rules go by: passive engines know it only after the packet that shows it is acknowledged. */
+  #headerApp = 0;
   #streamRows: StreamRows | null = null;
   /** TCP payload that no stream took (no flow, depth reached): stream rules look at the packet instead. */
   #streamless = false;
@@ -86,6 +89,7 @@ export class Ips {
     this.rules = rules;
     this.#events = events;
     this.#prevent = (options.mode ?? 'ips') === 'ips';
+    this.#passive = !this.#prevent;
     this.#maxAlerts = options.maxAlertsPerPacket ?? 15;
     this.context = new InspectContext(options.shared ?? new SharedState());
     this.context.streamEvents = options.streamEvents ?? null;
@@ -190,6 +194,8 @@ export class Ips {
     ctx.state = state;
     ctx.dir = view.flowDir;
     ctx.app = flow === null ? 0 : flow.app;
+    ctx.established = isEstablished(view, state);
+    this.#headerApp = this.#passive && state !== null && view.proto === PROTO_TCP ? state.app : ctx.app;
     if (state !== null && ctx.app > 0) state.app = ctx.app;
     ctx.tx = null;
     this.#half = null;
@@ -289,6 +295,7 @@ export class Ips {
 
   /** Judge one packet, stream or header rule. */
   #judge(rule: CompiledRule, view: PacketView): void {
+    if (rule.kind === RuleKind.PACKET && rule.apps !== null && !rule.takesApp(this.#headerApp)) return;
     if (!this.matchesHeader(rule, view)) return;
     let fromStream = false;
     const chains = rule.packetChains;
@@ -303,7 +310,7 @@ export class Ips {
       fromStream = rule.onStream && this.#matchesStream(rule);
       if (!fromStream && !((rule.onPacket || (rule.onStream && this.#streamless)) && this.#matchesPayload(rule, view))) return;
     }
-    this.matched(rule, null, fromStream || rule.kind <= RuleKind.PROTOCOL_ONLY, fromStream);
+    this.matched(rule, null, fromStream || rule.actsOnFlow, fromStream);
   }
 
   /** Header, direction, port policy and packet tests. */
@@ -445,6 +452,20 @@ export class Ips {
     view.ruleSid = state.dropSid;
     return Verdict.DROP;
   }
+}
+
+/**
+ * Established as `flow:established` means it: the packet that completes a TCP handshake does not count yet, unless it
+ * brings data, which is judged now or never. Notes in the state that the next packet counts.
+ */
+function isEstablished(view: PacketView, state: FlowDetect | null): boolean {
+  if (view.ctState !== CtState.ESTABLISHED) return false;
+  if (view.proto !== PROTO_TCP) return true;
+  if ((view.tcpFlags & TCP_SYN) !== 0) return false;
+  if (state === null) return true;
+  const before = state.established;
+  state.established = true;
+  return before || view.payloadLen > 0;
 }
 
 /** Nothing waits for the bytes of this direction: reassembly may let go of them. */

@@ -151,6 +151,15 @@ export class CompiledRule {
     this.line = parts.line;
   }
 
+  /**
+   * Header-only rules, with or without ports, and rules about a protocol as such decide about the flow; packet tests and
+   * contents of single packets about the packet.
+   */
+  get actsOnFlow(): boolean {
+    if (this.kind === RuleKind.IP_ONLY || this.kind === RuleKind.PROTOCOL_ONLY) return true;
+    return this.kind === RuleKind.PACKET && (this.apps !== null || (this.packetMatches.length === 0 && this.packetChains.length === 0 && !this.needsFlow));
+  }
+
   /** Is the flow's application protocol one the rule is about? */
   takesApp(app: number): boolean {
     return this.apps === null || this.apps.includes(app);

@@ -1,4 +1,3 @@
-import { CtState } from '../../pipeline/index.js';
 import { DIR_TO_CLIENT, DIR_TO_SERVER } from '../draft.js';
 import { keyword } from '../keyword.js';
 import type { InspectContext } from '../match/context.js';
@@ -9,8 +8,8 @@ class EstablishedMatch extends PacketMatch {
     super();
   }
 
-  matches({ view }: InspectContext): boolean {
-    return (view.ctState === CtState.ESTABLISHED) === this.wanted;
+  matches({ established }: InspectContext): boolean {
+    return established === this.wanted;
   }
 }
 

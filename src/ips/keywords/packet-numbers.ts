@@ -26,19 +26,21 @@ class NumberMatch extends PacketMatch {
   }
 
   matches({ view }: InspectContext): boolean {
-    const value = valueOf(view, this.field);
+    const value = valueOf(view, this.field, this.test.mode === Compare.NE);
     return value >= 0 && this.test.matches(value);
   }
 }
 
 /** The field as an unsigned number, -1 when the packet has none. */
-function valueOf(view: PacketView, field: number): number {
+function valueOf(view: PacketView, field: number, negated: boolean): number {
   const tcp = view.proto === PROTO_TCP && view.l4Off >= 0;
   const icmp = (view.proto === PROTO_ICMP || view.proto === PROTO_ICMPV6) && view.l4Off >= 0;
   const ip = view.ipVersion !== 0;
   switch (field) {
     case FIELD.DSIZE:
       // A GSO frame stands for segments of gsoSize; the size of one of them is what the rule is about.
+      // Only `<n` and `0` are about packets without payload; `!n` is not.
+      if (view.payloadLen === 0 && negated) return -1;
       return view.gsoSize > 0 && view.payloadLen > view.gsoSize ? view.gsoSize : view.payloadLen;
     case FIELD.TTL:
       return ip ? view.ttl : -1;

@@ -8,11 +8,12 @@ import type { OptionText } from '../option.js';
 import { Scratch, Transform } from '../transform.js';
 import { PCRE_DEPTH_LIMIT, PCRE_MATCH_LIMIT } from './pcre.js';
 
-/** A transform belongs to a sticky buffer; where it stands among the contents of the buffer makes no difference. */
+/** A transform belongs to a sticky buffer and counts for the contents that follow it: those before stay as they are. */
 function attach(draft: RuleDraft, option: OptionText, transform: Transform): void {
   const { current } = draft;
   if (current.kind !== 'tx' && current.kind !== 'packet') option.fail(null, 'has to follow a sticky buffer', [`http.uri; ${option.name}`], 'conflict');
-  current.transforms.push(transform);
+  const target = current.steps.length === 0 ? current : draft.again(current);
+  target.transforms.push(transform);
 }
 
 /** Copies byte by byte through `map`; null result of a byte leaves it out. */

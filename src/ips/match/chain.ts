@@ -261,8 +261,9 @@ function byteJump(ctx: InspectContext, step: ByteJumpStep): number {
   if (step.align && value % 4 !== 0) value += 4 - (value % 4);
   value += step.postOffset;
   const base = step.fromBeginning ? 0 : step.fromEnd ? ctx.len : at + count;
-  const target = base + value;
-  if (target < 0 || target >= ctx.len) return NO_MATCH;
+  // A jump before the start of the buffer lands on it, as in Suricata; one behind its end is no match.
+  const target = Math.max(0, base + value);
+  if (target >= ctx.len) return NO_MATCH;
   ctx.cursor = target;
   return MATCH;
 }

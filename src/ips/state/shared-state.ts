@@ -34,7 +34,7 @@ export function fillKey(table: ExpiringTable, id: number, sub: number, track: nu
   const { key } = table;
   key.fill(0);
   key[0] = id;
-  key[1] = (sub << 3) | track;
+  key[1] = (view.ipVersion << 8) | (sub << 3) | track;
   switch (track) {
     case Track.BY_SRC:
       putSource(key, 2, view);

@@ -158,6 +158,7 @@ const BYTES: readonly (readonly [options: string, payload: string, matches: bool
   ['byte_jump:1,0,align; content:"z"; within:1', '\x03....z', true],
   ['byte_jump:1,0,from_end,post_offset -3; content:"z"; within:1', '\x01..z.', true],
   ['byte_jump:0,0,from_end,post_offset -1; content:"z"; within:1', '...z', true],
+  ['content:"y"; byte_jump:0,0,relative,post_offset -9; content:"z"; within:1', 'z.y', true],
   ['byte_extract:1,0,n; content:"z"; offset:n', '\x03..z', true],
   ['byte_extract:1,0,n; content:"z"; distance:n; within:1', '\x02..z', true],
   ['byte_extract:1,0,n; content:"z"; distance:n; within:1', '\x01..z', false],

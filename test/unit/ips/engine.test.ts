@@ -458,3 +458,34 @@ test('streams that are not inspected are let go', (t) => {
   ips.inspect(view, other);
   t.is(other.toServer.inspected, 5000);
 });
+
+test('the packet that completes the handshake is not established yet, unless it carries data', (t) => {
+  const { ips, events } = engine('alert tcp any any -> any any (flow:established; sid:1;)\nalert tcp any any -> any any (flow:not_established; sid:2;)');
+  const flow = newFlow();
+  ips.inspect(packet({ flags: 0x02, established: false }), flow);
+  ips.inspect(packet({ flags: 0x12, dir: 1 }), flow);
+  ips.inspect(packet({ flags: 0x10 }), flow);
+  t.deepEqual(events.take(), [2, 2, 2]);
+  ips.inspect(packet({ flags: 0x10 }), flow);
+  t.deepEqual(events.take(), [1]);
+  const fast = newFlow();
+  ips.inspect(packet({ flags: 0x18, payload: 'x' }), fast);
+  t.deepEqual(events.take(), [1]);
+});
+
+test('header-only and protocol rules act on the flow, packet tests on the packet', (t) => {
+  const { ips } = engine('drop tcp any any -> any 81 (sid:1;)\ndrop tcp any any -> any 82 (flags:S; sid:2;)\ndrop http any any -> any any (sid:3;)');
+  t.is(ips.inspect(packet({ dport: 81 }), newFlow()), Verdict.DROP_FLOW);
+  t.is(ips.inspect(packet({ dport: 82, flags: 2 }), newFlow()), Verdict.DROP);
+  t.is(ips.inspect(packet(), newFlow(6, 1)), Verdict.DROP_FLOW);
+});
+
+test('transforms count for the contents behind them; the same buffer can be looked at twice', (t) => {
+  const { ips, events } = engine('alert http any any -> any any (http.uri; content:"/get?data="; startswith; http.uri; pcrexform:"data=(.*)"; xor:"01"; content:"abc"; sid:1;)');
+  const flow = newFlow(6, 1);
+  const tx = new TestTransaction().set('http.uri', '/get?data=`cb');
+  tx.progressToServer = 1;
+  flow.transactions.push(tx);
+  ips.inspect(packet({ payload: 'p' }), flow);
+  t.deepEqual(events.take(), [1]);
+});
