@@ -16,3 +16,18 @@ export function loadNative(): Native {
   }
   return loaded;
 }
+
+/**
+ * Run a call that opens an interface; when the kernel forbids it say what the process lacks, since the errno alone sends
+ * people looking at the wrong thing.
+ * @param need what is needed, in words
+ * @throws the error of `open`, with the same `code`
+ */
+export function opening<T>(need: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error) || !['EPERM', 'EACCES', 'ENOENT'].includes(String(error.code))) throw error;
+    throw Object.assign(new Error(`${error.message}; this takes ${need} (docs/deployment.md, Privileges)`, { cause: error }), { code: error.code });
+  }
+}

@@ -1,5 +1,5 @@
 /** Existing network interface by AF_PACKET: the host side of a container's veth pair, or a physical uplink. */
-import { loadNative } from '../native.js';
+import { loadNative, opening } from '../native.js';
 import type { NativePort, PortEnvironment } from './port.js';
 
 export interface AfPacketPortOptions {
@@ -29,7 +29,7 @@ export class AfPacketPort implements NativePort {
 
   open(_environment: PortEnvironment): void {
     const { offloads = true, promiscuous = true } = this.options;
-    const opened = loadNative().openPacket(this.options.interface, { offloads, promiscuous });
+    const opened = opening('CAP_NET_RAW', () => loadNative().openPacket(this.options.interface, { offloads, promiscuous }));
     this.fd = opened.fd;
     this.vnetHdrLen = opened.vnetHdrLen;
     this.interfaceName = opened.name;

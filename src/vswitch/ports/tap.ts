@@ -1,5 +1,5 @@
 /** TAP device: the port of a VM. Created when it does not exist; closing the last descriptor removes it, unless it is persistent. */
-import { loadNative } from '../native.js';
+import { loadNative, opening } from '../native.js';
 import type { NativePort, PortEnvironment } from './port.js';
 
 export interface TapPortOptions {
@@ -34,7 +34,7 @@ export class TapPort implements NativePort {
   open(_environment: PortEnvironment): void {
     const native = loadNative();
     const { device, offloads = true, uso = false, mtu, up = true } = this.options;
-    const opened = native.openTap(device, { offloads, uso });
+    const opened = opening('CAP_NET_ADMIN, and read and write on /dev/net/tun', () => native.openTap(device, { offloads, uso }));
     this.fd = opened.fd;
     this.vnetHdrLen = opened.vnetHdrLen;
     this.interfaceName = opened.name;
