@@ -157,7 +157,7 @@ export class CompiledRule {
    */
   get actsOnFlow(): boolean {
     if (this.kind === RuleKind.IP_ONLY || this.kind === RuleKind.PROTOCOL_ONLY) return true;
-    return this.kind === RuleKind.PACKET && (this.apps !== null || (this.packetMatches.length === 0 && this.packetChains.length === 0 && !this.needsFlow));
+    return this.kind === RuleKind.PACKET && this.packetMatches.length === 0 && this.packetChains.length === 0 && (this.apps !== null || !this.needsFlow);
   }
 
   /** Is the flow's application protocol one the rule is about? */

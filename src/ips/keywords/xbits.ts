@@ -60,8 +60,8 @@ class HostBitAction extends PostMatch {
 const ACTIONS = ['set', 'unset', 'toggle', 'isset', 'isnotset', 'noalert'];
 
 function add(draft: RuleDraft, action: string, id: number, sub: number, track: number, expire: number): void {
-  draft.perPacket = true;
   if (action === 'isset' || action === 'isnotset') {
+    draft.perPacket = true;
     draft.packetMatches.push(new HostBitMatch(id, sub, track, action === 'isset'));
     draft.stateRank |= RANK_READS;
   } else {

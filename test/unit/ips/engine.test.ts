@@ -478,6 +478,8 @@ test('header-only and protocol rules act on the flow, packet tests on the packet
   t.is(ips.inspect(packet({ dport: 81 }), newFlow()), Verdict.DROP_FLOW);
   t.is(ips.inspect(packet({ dport: 82, flags: 2 }), newFlow()), Verdict.DROP);
   t.is(ips.inspect(packet(), newFlow(6, 1)), Verdict.DROP_FLOW);
+  const { ips: sized } = engine('drop http any any -> any any (dsize:0; sid:1;)');
+  t.is(sized.inspect(packet(), newFlow(6, 1)), Verdict.DROP);
 });
 
 test('transforms count for the contents behind them; the same buffer can be looked at twice', (t) => {
@@ -487,5 +489,12 @@ test('transforms count for the contents behind them; the same buffer can be look
   tx.progressToServer = 1;
   flow.transactions.push(tx);
   ips.inspect(packet({ payload: 'p' }), flow);
+  t.deepEqual(events.take(), [1]);
+});
+
+test('a header-only rule that sets a bit stays header-only', (t) => {
+  const { ips, events } = engine('alert ip any any -> any any (flowbits:set,a; xbits:set,b,track ip_src; sid:1;)');
+  const flow = newFlow();
+  for (let i = 0; i < 3; i++) ips.inspect(packet(), flow);
   t.deepEqual(events.take(), [1]);
 });
