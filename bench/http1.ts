@@ -7,7 +7,7 @@ import { AppLayer, ProtocolRegistry } from '../src/protocols/index.js';
 const REQUEST = Buffer.from('GET /images/logo.png HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\n');
 const RESPONSE = Buffer.from('HTTP/1.1 200 OK\r\nServer: lab\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!');
 
-const silent: EventOutput = { alert: () => undefined, drop: () => undefined, transaction: () => undefined, anomaly: () => undefined };
+const silent: EventOutput = { logsTransactions: true, alert: () => undefined, drop: () => undefined, transaction: () => undefined, anomaly: () => undefined };
 
 /** Exchanges per second. Logging is part of the exchange: its record is built as in production. */
 function run(seconds: number, withResponse: boolean): number {

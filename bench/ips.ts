@@ -21,6 +21,7 @@ const REPEAT = 5;
 const SEGMENT = 1460;
 
 class Counting implements EventOutput {
+  readonly logsTransactions = false;
   alerts = 0;
   alert(): void {
     this.alerts++;

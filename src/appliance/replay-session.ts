@@ -70,6 +70,9 @@ export interface ReplayTarget {
   readonly write?: string;
 }
 
+/** Without a sink nobody reads events, so none are made. */
+const NO_EVENTS: ReadonlySet<string> = new Set();
+
 export class ReplaySession extends Session {
   readonly #source: PcapPort;
 
@@ -87,7 +90,7 @@ export class ReplaySession extends Session {
       firewall: setup.firewall,
       rules: setup.rules,
       registry: setup.registry,
-      events: { sink: target.sink ?? new NullSink(), types: target.types, packetSource: 'wire/pcap', dropsPerSecond: Number.POSITIVE_INFINITY },
+      events: { sink: target.sink ?? new NullSink(), types: target.sink === undefined ? NO_EVENTS : target.types, packetSource: 'wire/pcap', dropsPerSecond: Number.POSITIVE_INFINITY },
       seed: 0x9e3779b9,
       onEngineError: (text) => process.stderr.write(`drawbridge: engine error: ${text}\n`),
     });

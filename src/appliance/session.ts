@@ -233,7 +233,7 @@ export class Session implements RefusalHandler {
   // ---- RefusalHandler ------------------------------------------------------------------------------------------
 
   refused(view: PacketView, flow: Flow | null): void {
-    this.eve.drop(view, flow ?? (view.flowId >= 0 ? this.#facts(view.flowId) : null));
+    if (this.eve.logsDrops) this.eve.drop(view, flow ?? (view.flowId >= 0 ? this.#facts(view.flowId) : null));
     if (this.#rejecter !== null && (view.verdict === Verdict.REJECT || view.verdict === Verdict.REJECT_FLOW)) {
       this.#answer(this.#rejecter, view, view.verdict === Verdict.REJECT_FLOW);
     }

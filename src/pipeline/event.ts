@@ -47,6 +47,8 @@ export interface EventOutput {
   alert(view: PacketView, flow: FlowFacts | null, signature: SignatureInfo, blocked: boolean, tx: TransactionRecord | null, fromStream: boolean): void;
   /** A frame was dropped; called for the drops that are reported one by one (policy: each rule drop, others sampled). */
   drop(view: PacketView, flow: FlowFacts | null): void;
+  /** False when no transaction is written anywhere: their records, which cost more than their parsing, are then not made. */
+  readonly logsTransactions: boolean;
   /** A transaction is complete enough to be logged. */
   transaction(view: PacketView | null, flow: FlowFacts, record: TransactionRecord): void;
   /** Protocol anomaly: decoder, stream or application-layer event by its Suricata name. */

@@ -374,6 +374,7 @@ export class AppLayer {
     if (tx.logged) return;
     tx.logged = true;
     if (view !== null && tx.events !== null) for (const name of tx.events) this.#output.anomaly(view, flow, 'applayer', name);
+    if (!this.#output.logsTransactions) return;
     const record = tx.record();
     if (record === null) return;
     this.stats.logged++;

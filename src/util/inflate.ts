@@ -16,6 +16,10 @@ export const INFLATE_STOPPED = 2;
 const WINDOW = 65536; // twice the format's 32 KiB, so that copies rarely meet the flush point
 const MASK = WINDOW - 1;
 const FAST_BITS = 10;
+const FAST_MASK = (1 << FAST_BITS) - 1;
+/** Bytes the inner loop may read for one symbol: three refills of at most four bytes. */
+const FAST_INPUT = 12;
+const MAX_LENGTH = 258;
 
 const LENGTH_BASE = Uint16Array.of(3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258);
 const LENGTH_EXTRA = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0);
@@ -63,7 +67,7 @@ class Huffman {
 
   /** Symbol << 4 | length for the low bits of `hold`, 0 when `bits` are too few, -1 when no code fits. */
   lookup(hold: number, bits: number): number {
-    const entry = this.fast[hold & ((1 << FAST_BITS) - 1)]!;
+    const entry = this.fast[hold & FAST_MASK]!;
     if (entry !== 0) return (entry & 15) <= bits ? entry : 0;
     let code = 0;
     let first = 0;
@@ -92,13 +96,27 @@ const fixedDist = new Huffman();
 
 const Mode = { BLOCK: 0, STORED_LEN: 1, STORED: 2, COUNTS: 3, CODE_LENGTHS: 4, LENGTHS: 5, SYMBOL: 6, LENGTH: 7, DIST: 8, DIST_BITS: 9, COPY: 10, END: 11, BAD: 12, STOPPED: 13 } as const;
 
+/** Working memory of one decoder: 80 KiB, too much to allocate for every short body. */
+class Workspace {
+  readonly window = new Uint8Array(WINDOW);
+  readonly lit = new Huffman();
+  readonly dist = new Huffman();
+  readonly codes = new Huffman();
+  readonly lengths = new Uint8Array(320);
+  readonly codeLengths = new Uint8Array(19);
+}
+
+/** Workspaces of finished decoders; those of abandoned ones go to the garbage collector. */
+const spare: Workspace[] = [];
+const SPARE_MAX = 64;
+
 export class Inflate {
   /** Bytes decoded so far. */
   produced = 0;
   /** Bytes of the last `push` that were used (less than its length only at the end of the stream or on error). */
   consumed = 0;
   readonly #sink: ByteSink;
-  readonly #window = new Uint8Array(WINDOW);
+  #work: Workspace | null = spare.pop() ?? new Workspace();
   #head = 0; // write position in the window
   #tail = 0; // first byte not handed to the sink
   #mode: number = Mode.BLOCK;
@@ -112,13 +130,8 @@ export class Inflate {
   #ndist = 0;
   #ncode = 0;
   #have = 0;
-  readonly #lengths = new Uint8Array(320);
-  readonly #codeLengths = new Uint8Array(19);
   #lit = fixedLit;
   #dist = fixedDist;
-  #ownLit: Huffman | null = null;
-  #ownDist: Huffman | null = null;
-  #codes: Huffman | null = null;
 
   constructor(sink: ByteSink) {
     this.#sink = sink;
@@ -126,10 +139,15 @@ export class Inflate {
 
   /** Decode src[off, end). Everything decoded has been handed to the sink on return. @returns INFLATE_* */
   push(src: Uint8Array, off: number, end: number): number {
+    const work = this.#work;
+    if (work === null) {
+      this.consumed = 0;
+      return this.#result();
+    }
+    const { lengths, codeLengths } = work;
     let pos = off;
     let hold = this.#hold;
     let bits = this.#bits;
-    const window = this.#window;
     let mode: number = this.#mode;
     run: for (;;) {
       // 25 bits are always enough for one code with its extra bits taken separately
@@ -192,19 +210,18 @@ export class Inflate {
           hold >>>= 14;
           bits -= 14;
           this.#have = 0;
-          this.#codeLengths.fill(0);
+          codeLengths.fill(0);
           mode = this.#nlen > 286 || this.#ndist > 30 ? Mode.BAD : Mode.CODE_LENGTHS;
           break;
         }
         case Mode.CODE_LENGTHS: {
           if (this.#have === this.#ncode) {
-            this.#codes ??= new Huffman();
             this.#have = 0;
-            mode = this.#codes.build(this.#codeLengths, 0, 19) ? Mode.LENGTHS : Mode.BAD;
+            mode = work.codes.build(codeLengths, 0, 19) ? Mode.LENGTHS : Mode.BAD;
             break;
           }
           if (bits < 3) break run;
-          this.#codeLengths[CODE_ORDER[this.#have++]!] = hold & 7;
+          codeLengths[CODE_ORDER[this.#have++]!] = hold & 7;
           hold >>>= 3;
           bits -= 3;
           break;
@@ -213,15 +230,13 @@ export class Inflate {
           const want = this.#nlen + this.#ndist;
           if (this.#have === want) {
             this.#have = 0;
-            this.#ownLit ??= new Huffman();
-            this.#ownDist ??= new Huffman();
-            this.#lit = this.#ownLit;
-            this.#dist = this.#ownDist;
-            const good = this.#lengths[256] !== 0 && this.#lit.build(this.#lengths, 0, this.#nlen) && this.#dist.build(this.#lengths, this.#nlen, this.#ndist);
+            this.#lit = work.lit;
+            this.#dist = work.dist;
+            const good = lengths[256] !== 0 && this.#lit.build(lengths, 0, this.#nlen) && this.#dist.build(lengths, this.#nlen, this.#ndist);
             mode = good ? Mode.SYMBOL : Mode.BAD;
             break;
           }
-          const entry = this.#codes!.lookup(hold, bits);
+          const entry = work.codes.lookup(hold, bits);
           if (entry === 0) break run;
           const symbol = entry >> 4;
           const len = entry & 15;
@@ -230,7 +245,7 @@ export class Inflate {
             break;
           }
           if (symbol < 16) {
-            this.#lengths[this.#have++] = symbol;
+            lengths[this.#have++] = symbol;
             hold >>>= len;
             bits -= len;
             break;
@@ -244,11 +259,25 @@ export class Inflate {
             mode = Mode.BAD;
             break;
           }
-          const value = symbol === 16 ? this.#lengths[this.#have - 1]! : 0;
-          while (repeat-- > 0) this.#lengths[this.#have++] = value;
+          const value = symbol === 16 ? lengths[this.#have - 1]! : 0;
+          while (repeat-- > 0) lengths[this.#have++] = value;
           break;
         }
         case Mode.SYMBOL: {
+          if (end - pos >= FAST_INPUT) {
+            this.#hold = hold;
+            this.#bits = bits;
+            this.#mode = mode;
+            pos = this.#symbols(work.window, src, pos, end - FAST_INPUT);
+            hold = this.#hold;
+            bits = this.#bits;
+            mode = this.#mode;
+            if (mode !== Mode.SYMBOL) break;
+            while (bits <= 24 && pos < end) {
+              hold |= src[pos++]! << bits;
+              bits += 8;
+            }
+          }
           const entry = this.#lit.lookup(hold, bits);
           if (entry === 0) break run;
           if (entry < 0) {
@@ -299,7 +328,7 @@ export class Inflate {
           break;
         }
         case Mode.COPY: {
-          for (let n = this.#remaining; n > 0; n--) this.#put(window[(this.#head - this.#distance) & MASK]!);
+          for (let n = this.#remaining; n > 0; n--) this.#put(work.window[(this.#head - this.#distance) & MASK]!);
           mode = Mode.SYMBOL;
           break;
         }
@@ -317,13 +346,114 @@ export class Inflate {
     this.#bits = bits;
     this.#mode = mode;
     this.#flush();
-    if (this.#mode === Mode.STOPPED) return INFLATE_STOPPED;
-    if (mode === Mode.BAD) return INFLATE_ERROR;
-    return mode === Mode.END ? INFLATE_END : INFLATE_MORE;
+    if (this.#mode >= Mode.END) this.#retire();
+    return this.#result();
+  }
+
+  #result(): number {
+    switch (this.#mode) {
+      case Mode.STOPPED:
+        return INFLATE_STOPPED;
+      case Mode.BAD:
+        return INFLATE_ERROR;
+      case Mode.END:
+        return INFLATE_END;
+      default:
+        return INFLATE_MORE;
+    }
+  }
+
+  /** Nothing more will be decoded: the next decoder may have the workspace. */
+  #retire(): void {
+    if (this.#work !== null && spare.length < SPARE_MAX) spare.push(this.#work);
+    this.#work = null;
+    this.#lit = fixedLit;
+    this.#dist = fixedDist;
+  }
+
+  /**
+   * The inner loop: whole symbols, everything in locals, as long as neither the input (`last`: a symbol may take FAST_INPUT
+   * bytes) nor the room up to the next flush runs out. Goes on from #hold and #bits and leaves them, and #mode, behind.
+   * @returns position in src
+   */
+  #symbols(window: Uint8Array, src: Uint8Array, off: number, last: number): number {
+    const lit = this.#lit.fast;
+    const dist = this.#dist.fast;
+    const start = this.#head;
+    const seen = this.produced - start;
+    const limit = Math.min(WINDOW, start + WINDOW / 2 - ((start - this.#tail) & MASK)) - MAX_LENGTH;
+    let head = start;
+    let hold = this.#hold | 0;
+    let bits = this.#bits;
+    let pos = off;
+    while (pos <= last && head < limit) {
+      while (bits <= 24) {
+        hold |= src[pos++]! << bits;
+        bits += 8;
+      }
+      let entry = lit[hold & FAST_MASK]!;
+      if (entry === 0) {
+        entry = this.#lit.lookup(hold, bits);
+        if (entry < 0) {
+          this.#mode = Mode.BAD;
+          break;
+        }
+      }
+      hold = (hold >>> (entry & 15)) | 0;
+      bits -= entry & 15;
+      let symbol = entry >> 4;
+      if (symbol < 256) {
+        window[head++] = symbol;
+        continue;
+      }
+      if (symbol === 256 || symbol > 285) {
+        this.#mode = symbol === 256 ? Mode.BLOCK : Mode.BAD;
+        break;
+      }
+      symbol -= 257;
+      let extra = LENGTH_EXTRA[symbol]!;
+      const length = LENGTH_BASE[symbol]! + (hold & ((1 << extra) - 1));
+      hold = (hold >>> extra) | 0;
+      bits -= extra;
+      while (bits <= 24) {
+        hold |= src[pos++]! << bits;
+        bits += 8;
+      }
+      entry = dist[hold & FAST_MASK]!;
+      if (entry === 0) entry = this.#dist.lookup(hold, bits);
+      symbol = entry >> 4;
+      if (entry < 0 || symbol > 29) {
+        this.#mode = Mode.BAD;
+        break;
+      }
+      hold = (hold >>> (entry & 15)) | 0;
+      bits -= entry & 15;
+      while (bits <= 16) {
+        hold |= src[pos++]! << bits;
+        bits += 8;
+      }
+      extra = DIST_EXTRA[symbol]!;
+      const distance = DIST_BASE[symbol]! + (hold & ((1 << extra) - 1));
+      hold = (hold >>> extra) | 0;
+      bits -= extra;
+      if (distance > seen + head) {
+        this.#mode = Mode.BAD;
+        break;
+      }
+      const stop = head + length;
+      let from = head - distance;
+      if (from >= 0) while (head < stop) window[head++] = window[from++]!;
+      else while (head < stop) window[head++] = window[from++ & MASK]!;
+    }
+    this.produced += head - start;
+    this.#head = head & MASK;
+    this.#hold = hold;
+    this.#bits = bits;
+    return pos;
   }
 
   #put(byte: number): void {
-    this.#window[this.#head] = byte;
+    this.#work!.window[this.#head] = byte;
     this.#head = (this.#head + 1) & MASK;
     this.produced++;
     // half a window is flushed at a time: the other half stays valid for distances up to 32 KiB
@@ -332,12 +462,13 @@ export class Inflate {
 
   #flush(): void {
     if (this.#mode === Mode.STOPPED || this.#head === this.#tail) return;
+    const { window } = this.#work!;
     let go = true;
     if (this.#head < this.#tail) {
-      go = this.#sink.write(this.#window, this.#tail, WINDOW - this.#tail);
+      go = this.#sink.write(window, this.#tail, WINDOW - this.#tail);
       this.#tail = 0;
     }
-    if (go && this.#head > this.#tail) go = this.#sink.write(this.#window, this.#tail, this.#head - this.#tail);
+    if (go && this.#head > this.#tail) go = this.#sink.write(window, this.#tail, this.#head - this.#tail);
     this.#tail = this.#head;
     if (!go) this.#mode = Mode.STOPPED;
   }

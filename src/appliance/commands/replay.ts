@@ -1,7 +1,7 @@
 /** `drawbridge replay`: capture files through exactly the pipeline that live traffic takes. */
 import { openSync, closeSync } from 'node:fs';
 import { EVENT_TYPES } from '../events/eve.js';
-import { FileSink, NullSink, type EventSink } from '../events/sink.js';
+import { FileSink } from '../events/sink.js';
 import { formatProblem } from '../config/located-yaml.js';
 import { reportRefusals } from '../rule-files.js';
 import { replaySession, resolveReplay, type ReplayRequest } from '../replay-session.js';
@@ -30,14 +30,14 @@ export async function replay(pcaps: readonly string[], options: ReplayOptions): 
   reportRefusals(setup.rules, 20);
   process.stdout.write(`READY ${setup.rules.rules.length} rules loaded, ${setup.rules.refusals.length} refused\n`);
 
-  const sink: EventSink = options.eve === undefined ? new NullSink() : new FileSink(options.eve, { append: false });
+  const sink = options.eve === undefined ? null : new FileSink(options.eve, { append: false });
   let frames = 0;
   let code = 0;
   const started = process.hrtime.bigint();
   const totals: Record<string, unknown>[] = [];
   try {
     for (const pcap of pcaps) {
-      const session = replaySession(setup, { pcap, sink, types, ...(options.write === undefined ? {} : { write: options.write }) });
+      const session = replaySession(setup, { pcap, ...(sink === null ? {} : { sink }), types, ...(options.write === undefined ? {} : { write: options.write }) });
       const tracer = options.explain ? new Tracer() : null;
       if (tracer !== null) session.explainNotable(tracer, (text) => process.stdout.write(`${text}\n`));
       frames += session.drain();
@@ -50,12 +50,12 @@ export async function replay(pcaps: readonly string[], options: ReplayOptions): 
       }
     }
   } finally {
-    sink.close();
+    sink?.close();
   }
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;
   if (options.stats) process.stdout.write(`${JSON.stringify(totals.length === 1 ? totals[0] : totals, null, 2)}\n`);
   process.stdout.write(`DONE ${frames} frames in ${seconds.toFixed(3)} s (${Math.round(frames / Math.max(seconds, 1e-9))}/s)\n`);
-  if (sink instanceof FileSink && sink.failed > 0) {
+  if (sink !== null && sink.failed > 0) {
     process.stderr.write(`drawbridge: ${sink.failed} events could not be written: ${sink.lastError}\n`);
     return 1;
   }

@@ -9,6 +9,8 @@ import { ipProtocolName } from './ip-protocol-name.js';
 import type { EventSink } from './sink.js';
 
 export const EVENT_TYPES = ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon'] as const;
+/** Event types that are no records of application transactions. */
+const OTHER_TYPES: readonly string[] = ['alert', 'drop', 'flow', 'anomaly', 'stats', 'firewall', 'recon'];
 export type EventType = (typeof EVENT_TYPES)[number];
 
 /** A finished flow as the `flow` event shows it; times in microseconds since the epoch. */
@@ -70,12 +72,17 @@ export class EveWriter implements EventOutput {
   alertsBlocked = 0;
   /** Drop events not written because of the rate limit (the counters still have them). */
   dropsSampled = 0;
+  readonly logsTransactions: boolean;
+  /** Drop events are written: false saves gathering what they say. */
+  readonly logsDrops: boolean;
   readonly #o: EveOptions;
   #dropSecond = 0;
   #dropsThisSecond = 0;
 
   constructor(options: EveOptions) {
     this.#o = options;
+    this.logsTransactions = [...options.types].some((type) => !OTHER_TYPES.includes(type));
+    this.logsDrops = options.types.has('drop');
   }
 
   alert(view: PacketView, flow: FlowFacts | null, s: SignatureInfo, blocked: boolean, tx: TransactionRecord | null, fromStream: boolean): void {
@@ -104,7 +111,7 @@ export class EveWriter implements EventOutput {
   }
 
   drop(view: PacketView, flow: FlowFacts | null): void {
-    if (!this.#o.types.has('drop')) return;
+    if (!this.logsDrops) return;
     if (view.ruleSid === 0 && !this.#dropAllowed(view.tsSec)) {
       this.dropsSampled++;
       return;

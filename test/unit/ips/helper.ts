@@ -87,6 +87,7 @@ export interface SeenAlert {
 }
 
 export class Recorder implements EventOutput {
+  readonly logsTransactions = false;
   readonly alerts: SeenAlert[] = [];
 
   alert(_view: PacketView, _flow: FlowFacts | null, signature: SignatureInfo, blocked: boolean, tx: TransactionRecord | null, fromStream: boolean): void {

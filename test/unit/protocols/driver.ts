@@ -30,6 +30,7 @@ export class Driver {
     this.serverPort = serverPort;
     this.registry = new ProtocolRegistry(options);
     const output: EventOutput = {
+      logsTransactions: true,
       alert: () => undefined,
       drop: () => undefined,
       transaction: (_view, _flow, record) => void this.records.push(record),
