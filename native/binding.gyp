@@ -7,6 +7,7 @@
         "src/addon.cc",
         "src/args.cc",
         "src/checksum.cc",
+        "src/inflate.cc",
         "src/interfaces.cc",
         "src/io_loop.cc",
         "src/io_loop_binding.cc",

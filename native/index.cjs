@@ -54,3 +54,4 @@ exports.PCRE_UNGREEDY = addon.PCRE_UNGREEDY;
 exports.PCRE_NOMATCH = addon.PCRE_NOMATCH;
 exports.PCRE_LIMIT = addon.PCRE_LIMIT;
 exports.Pcre = addon.Pcre;
+exports.Inflater = addon.Inflater;

@@ -182,3 +182,17 @@ export class Pcre {
   /** Name -> group number. */
   readonly names: Readonly<Record<string, number>>;
 }
+
+// ---- decompression -----------------------------------------------------------------------------------------------
+
+/** Raw DEFLATE (RFC 1951), incremental. */
+export class Inflater {
+  /** Forget everything: the next push starts a new stream. */
+  reset(): void;
+  /**
+   * Decode buf[off, off+len) into `out` from its start.
+   * @param used filled with the bytes read and the bytes written
+   * @returns 0 all input used, 1 end of the stream, 2 `out` is full, -1 malformed data (what was decoded before it is in `out`)
+   */
+  push(buf: Uint8Array, off: number, len: number, out: Uint8Array, used: Int32Array): number;
+}

@@ -54,7 +54,8 @@ NAPI_MODULE_INIT() {
                   ExportFunction(env, exports, "wakeFd", WakeFdCall) &&
                   ExportFunction(env, exports, "dropPrivileges", DropPrivilegesCall) &&
                   ExportFunction(env, exports, "hsVersion", HsVersionCall) && DefineIoLoop(env, exports) &&
-                  DefineVectorscan(env, exports, instance) && DefinePcre(env, exports);
+                  DefineVectorscan(env, exports, instance) && DefinePcre(env, exports) &&
+                  DefineInflate(env, exports);
   if (!ok) return ThrowError(env, "cannot define the addon's exports");
   return exports;
 }

@@ -40,6 +40,7 @@ napi_value HsVersionCall(napi_env env, napi_callback_info info);
 bool DefineIoLoop(napi_env env, napi_value exports);
 bool DefineVectorscan(napi_env env, napi_value exports, Instance* instance);
 bool DefinePcre(napi_env env, napi_value exports);
+bool DefineInflate(napi_env env, napi_value exports);
 
 // Free what the Instance holds for each engine.
 void ReleaseVectorscan(Instance* instance);

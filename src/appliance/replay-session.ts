@@ -13,6 +13,7 @@ import { applySetting, replaySettings, settingsOf, type EngineSettings } from '.
 import { compileFirewall, registryOf } from './build.js';
 import type { FirewallPolicy } from '../firewall/index.js';
 import { compileRules, readRuleFiles } from './rule-files.js';
+import { installNativeParts } from './native-parts.js';
 import { Session, type SessionPort } from './session.js';
 import { drainSession, explainNotable } from './drain.js';
 import type { Tracer } from './trace.js';
@@ -37,6 +38,7 @@ export interface ReplaySetup {
 
 /** @throws the system error when a file cannot be read */
 export function resolveReplay(request: ReplayRequest): ReplaySetup {
+  installNativeParts();
   let settings = replaySettings();
   let files = [...request.rules];
   let firewall: FirewallPolicy | null = null;

@@ -4,14 +4,15 @@
  */
 import { randomInt } from 'node:crypto';
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
-import { checksum, dropPrivileges } from '@drawbridge/native';
-import { D_STRIDE, D_TS_SEC, setChecksumSum } from '../packet/index.js';
+import { dropPrivileges } from '@drawbridge/native';
+import { D_STRIDE, D_TS_SEC } from '../packet/index.js';
 import { Counters, G_EVENTS_LOST, G_EVENT_RING_FILL } from '../pipeline/index.js';
 import { SpscRing } from '../util/index.js';
 import { createPort } from '../vswitch/index.js';
 import { compileFirewall, registryOf, vmIndex } from './build.js';
 import { parseConfig, type Config } from './config/load.js';
 import { settingsOf } from './engine-settings.js';
+import { installNativeParts } from './native-parts.js';
 import { RingSink } from './events/sink.js';
 import { compileRules, readRuleFiles } from './rule-files.js';
 import { Session, type SessionPort } from './session.js';
@@ -58,7 +59,7 @@ function sessionPorts(config: Config): SessionPort[] {
 }
 
 function start(): void {
-  setChecksumSum(checksum);
+  installNativeParts();
   const { config, yaml, ruleFiles } = parseConfig(input.file, input.text);
   if (config === undefined) throw new Error(`${input.file} is not valid any more`);
   const settings = settingsOf(config);

@@ -10,4 +10,4 @@ export { SpscRing } from './spsc-ring.js';
 export { TimerWheel } from './timer-wheel.js';
 export { BytePool } from './byte-pool.js';
 export { TokenBuckets } from './token-bucket.js';
-export { Inflate, INFLATE_END, INFLATE_ERROR, INFLATE_MORE, INFLATE_STOPPED, type ByteSink } from './inflate.js';
+export { Inflate, INFLATE_END, INFLATE_ERROR, INFLATE_MORE, INFLATE_STOPPED, createInflater, setInflater, type ByteSink, type Inflater } from './inflate.js';

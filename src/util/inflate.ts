@@ -110,7 +110,29 @@ class Workspace {
 const spare: Workspace[] = [];
 const SPARE_MAX = 64;
 
-export class Inflate {
+/** An incremental DEFLATE decoder; `Inflate` is the one in TypeScript. */
+export interface Inflater {
+  /** Bytes decoded so far. */
+  readonly produced: number;
+  /** Bytes of the last `push` that were used (less than its length only at the end of the stream or on error). */
+  readonly consumed: number;
+  /** Decode src[off, end). Everything decoded has been handed to the sink on return. @returns INFLATE_* */
+  push(src: Uint8Array, off: number, end: number): number;
+}
+
+let make: (sink: ByteSink) => Inflater = (sink) => new Inflate(sink);
+
+/** A decoder for one stream. */
+export function createInflater(sink: ByteSink): Inflater {
+  return make(sink);
+}
+
+/** Let a faster implementation take over (the native one, which the appliance installs). */
+export function setInflater(factory: (sink: ByteSink) => Inflater): void {
+  make = factory;
+}
+
+export class Inflate implements Inflater {
   /** Bytes decoded so far. */
   produced = 0;
   /** Bytes of the last `push` that were used (less than its length only at the end of the stream or on error). */
