@@ -27,7 +27,7 @@ const ADVICE = {
   switch_no_port: 'No other port is up in the VLAN, the destination\'s port is down, or the frame is not Ethernet and the port is neither `passive` nor a virtual wire.',
   switch_reserved: 'LACP, LLDP, STP, pause frames on a port that may send them. No 802.1Q bridge forwards them.',
   switch_quarantine: '`state` of the port is `down` or `quarantine`.',
-  decode_malformed: 'The decode event names the fault: write `anomaly` events, or run `drawbridge explain`. A truncated capture and a guest that sends bad headers look the same. `failure.sanity: open` of the VM passes such packets.',
+  decode_malformed: 'The decode event names the fault: `drawbridge explain` on a capture of the port shows it, and a rule with `decode-event` reports it live. A truncated capture and a guest that sends bad headers look the same. `failure.sanity: open` of the VM passes such packets.',
   decode_checksum: 'Compare with `tcpdump -vv`. Frames with a partial checksum (offload) are never judged by it.',
   defrag_overlap: 'Two fragments give different bytes for the same place. No honest stack does that; treat it as an evasion attempt.',
   defrag_invalid: 'A fragment that is no multiple of eight bytes, reaches beyond 65 535, disagrees about the length, falls into more than 256 pieces, or belongs to a datagram condemned before.',

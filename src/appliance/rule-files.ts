@@ -1,7 +1,7 @@
 /** Reads rule files and compiles them, and says in one place how many loaded and what was refused. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { DEFAULT_VARS, RuleSet, formatRefusal, type RuleSource, type RuleVars } from '../ips/index.js';
+import { DEFAULT_VARS, RuleSet, formatRefusal, type PatternCache, type RuleSource, type RuleVars } from '../ips/index.js';
 import type { ProtocolRegistry } from '../protocols/index.js';
 import type { EngineSettings } from './engine-settings.js';
 
@@ -10,8 +10,8 @@ export function readRuleFiles(files: readonly string[]): RuleSource[] {
   return files.map((file) => ({ file, text: readFileSync(file) }));
 }
 
-export function compileRules(sources: readonly RuleSource[], registry: ProtocolRegistry, settings: EngineSettings): RuleSet {
-  return RuleSet.compile(sources, registry.protocols, { vars: ruleVars(settings.variables), generation: 1, ...classificationBeside(sources) });
+export function compileRules(sources: readonly RuleSource[], registry: ProtocolRegistry, settings: EngineSettings, cache?: PatternCache): RuleSet {
+  return RuleSet.compile(sources, registry.protocols, { vars: ruleVars(settings.variables), generation: 1, ...(cache ? { cache } : {}), ...classificationBeside(sources) });
 }
 
 /** Suricata's stock groups with those of the configuration over them; a name is an address group unless it ends in PORT(S). */

@@ -42,7 +42,7 @@ export interface SessionOptions {
   /** null = payload is not inspected. */
   readonly rules: RuleSet | null;
   readonly registry: ProtocolRegistry;
-  readonly events: { readonly sink: EventSink; readonly types: ReadonlySet<string>; readonly packetSource: string; readonly dropsPerSecond: number };
+  readonly events: { readonly sink: EventSink; readonly types: ReadonlySet<string>; readonly packetSource: string; readonly host?: string; readonly dropsPerSecond: number };
   readonly counters?: Counters;
   readonly macTable?: { readonly size: number; readonly ageSeconds: number };
   /** Seeds of hash tables: random live, fixed in replay so that its output never changes. */
@@ -99,6 +99,7 @@ export class Session implements RefusalHandler {
       vmNames: vmOfPort,
       portNames: names,
       packetSource: o.events.packetSource,
+      host: o.events.host ?? '',
       dropEventsPerSecond: o.events.dropsPerSecond,
       markAlerted: (id) => this.table.mark(id, M_ALERTED),
       describeFlow: (id) => summarise(this.table, this.#pool, id, EndCause.TIMEOUT, vmOfPort),
@@ -147,7 +148,7 @@ export class Session implements RefusalHandler {
 
     this.ports = new PortSet(this.batch);
     this.switch = new Switch(o.ports.map((p) => p.config), this.batch, this.counters, this.plane, this.ports, {
-      ...(o.macTable ? { macTable: o.macTable } : {}),
+      macTable: { ...(o.macTable ? { size: o.macTable.size, ageSec: o.macTable.ageSeconds } : {}), seed: o.seed },
       onRefused: (view) => this.eve.drop(view, null),
     });
     this.#rejecter = s.enforce ? new Rejecter() : null;

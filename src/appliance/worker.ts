@@ -3,6 +3,7 @@
  * until it is told to stop. Never awaits. Messages to the main thread: `ready`, `log`, `failed`, `stopped`.
  */
 import { randomInt } from 'node:crypto';
+import { dirname, resolve } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { dropPrivileges } from '@drawbridge/native';
 import { D_STRIDE, D_TS_SEC } from '../packet/index.js';
@@ -14,6 +15,7 @@ import { parseConfig, type Config } from './config/load.js';
 import { settingsOf } from './engine-settings.js';
 import { installNativeParts } from './native-parts.js';
 import { RingSink } from './events/sink.js';
+import { FilePatternCache } from './pattern-cache.js';
 import { compileRules, readRuleFiles } from './rule-files.js';
 import { Session, type SessionPort } from './session.js';
 
@@ -64,7 +66,8 @@ function start(): void {
   if (config === undefined) throw new Error(`${input.file} is not valid any more`);
   const settings = settingsOf(config);
   const registry = registryOf(settings);
-  const rules = config.ips.enabled ? compileRules(readRuleFiles(ruleFiles), registry, settings) : null;
+  const cache = config.ips.cache === '' ? undefined : new FilePatternCache(resolve(dirname(resolve(input.file)), config.ips.cache), (text) => post({ type: 'log', text }));
+  const rules = config.ips.enabled ? compileRules(readRuleFiles(ruleFiles), registry, settings, cache) : null;
   const ring = new SpscRing(input.events);
   const sink = new RingSink(ring, sleeper());
   const counters = new Counters(config.ports.length, input.counters);
@@ -77,7 +80,7 @@ function start(): void {
     firewall: compileFirewall(config, yaml).policy,
     rules,
     registry,
-    events: { sink, types: new Set(config.events.types), packetSource: 'wire', dropsPerSecond: config.events.drops_per_second },
+    events: { sink, types: new Set(config.events.types), packetSource: 'wire', host: config.name, dropsPerSecond: config.events.drops_per_second },
     counters,
     macTable: { size: config.switch.mac_table_size, ageSeconds: config.switch.mac_ageing_seconds },
     seed: randomInt(2 ** 31),

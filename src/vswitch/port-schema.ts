@@ -62,7 +62,7 @@ const security = {
   additionalProperties: false,
   description: 'What the guest may send and hear. vm = default for role vm, uplink = for role uplink.',
   properties: {
-    forgedTransmits: { ...acceptReject, description: 'Frames whose source MAC is not mac or one of allowedMacs.' },
+    forgedTransmits: { ...acceptReject, description: "Frames whose source MAC is none of the port's own." },
     macChanges: { ...acceptReject, description: 'Reject: nothing is delivered while the guest adapter carries another MAC than configured.' },
     promiscuous: { ...acceptReject, description: 'Accept: the port sees every frame of its VLANs.' },
     allowLinkLocal: { type: 'boolean', default: true, description: 'With ips: IPv6 link-local sources pass as well.' },

@@ -1,6 +1,6 @@
 /**
  * The one configuration file, as JSON Schema: it validates, fills defaults and documents (docs/configuration.md and
- * schema/drawbridge.schema.json are generated from it by scripts/config-docs.mjs). Rooms own the fragments of their settings.
+ * schema/drawbridge.schema.json are generated from it by scripts/docs.mjs). Rooms own the fragments of their settings.
  */
 import { firewallSchema } from '../../firewall/index.js';
 import { portSection } from './port-section.js';
@@ -70,10 +70,10 @@ export const configSchema: JsonSchema = {
           type: 'object',
           additionalProperties: { type: ['string', 'integer'] },
           default: {},
-          description: 'Address and port variables of the rules ($HOME_NET ...); those not given have the values of docs/rules.md.',
+          description: 'Address and port variables of the rules ($HOME_NET ...); those not given have the values listed in docs/configuration.md.',
         },
         max_alerts_per_packet: { type: 'integer', minimum: 1, maximum: 255, default: 15, description: 'Alerts one packet may raise.' },
-        cache: { type: 'string', default: '', description: 'Directory for compiled pattern databases; empty = compile at each start.' },
+        cache: { type: 'string', default: '', description: 'Directory for compiled pattern databases, relative to this file; it may be emptied at any time. Empty = compile at each start.' },
       },
     },
     stream: {

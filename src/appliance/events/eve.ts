@@ -55,6 +55,8 @@ export interface EveOptions {
   readonly portNames: readonly string[];
   /** EVE `pkt_src`. */
   readonly packetSource: string;
+  /** Name of the appliance, EVE `host`; '' = none (replay). */
+  readonly host: string;
   /** Replay: drop events of every packet. Live: at most this many unexplained drops per second (rule drops always). */
   readonly dropEventsPerSecond: number;
   /** Facts about a flow without a packet at hand (transactions logged when their flow ends). */
@@ -252,6 +254,7 @@ export class EveWriter implements EventOutput {
   }
 
   #emit(event: Json, keep: boolean): void {
+    if (this.#o.host !== '') event['host'] = this.#o.host;
     this.#o.sink.write(JSON.stringify(event), keep);
   }
 }
