@@ -17,6 +17,14 @@ import type { WorkerInput, WorkerMessage } from './worker.js';
 const EVENT_RING_BYTES = 8 * 1024 * 1024;
 const DRAIN_MS = 20;
 
+export interface ApplianceOptions {
+  readonly log: (text: string) => void;
+  /** Sees every event line as it is written. */
+  readonly onEvent?: (line: string) => void;
+  /** Stay as privileged as the process is, whatever the configuration says. */
+  readonly keepPrivileges?: boolean;
+}
+
 export class Appliance {
   readonly config: Config;
   readonly counters: Counters;
@@ -42,17 +50,20 @@ export class Appliance {
   #scratch = new Uint8Array(1024 * 1024);
   #fail: (text: string) => void = () => undefined;
 
-  /** @param onEvent sees every event line as it is written (lab) */
-  constructor(file: string, loaded: LoadedConfig & { readonly config: Config }, text: string, log: (text: string) => void, onEvent: ((line: string) => void) | null = null) {
+  /**
+   * @param file where `text` was read; relative paths in it are meant from there
+   * @throws the system error when the event file cannot be opened
+   */
+  constructor(file: string, loaded: LoadedConfig & { readonly config: Config }, text: string, options: ApplianceOptions) {
     this.config = loaded.config;
-    this.#log = log;
-    this.#onEvent = onEvent;
+    this.#log = options.log;
+    this.#onEvent = options.onEvent ?? null;
     this.counters = new Counters(this.config.ports.length);
     this.#ring = new SpscRing(EVENT_RING_BYTES);
     const { events } = this.config;
     this.eventFile = events.file === '' ? '' : resolve(dirname(resolve(file)), events.file);
     this.#sink = events.file === '' ? null : new FileSink(this.eventFile, { append: true, maxBytes: events.rotate, keep: events.keep });
-    this.#input = { file, text, counters: this.counters.buffer, events: this.#ring.buffer, control: this.#channel.port2 };
+    this.#input = { file, text, counters: this.counters.buffer, events: this.#ring.buffer, control: this.#channel.port2, keepPrivileges: options.keepPrivileges ?? false };
     this.failed = new Promise((settle) => {
       this.#fail = settle;
     });

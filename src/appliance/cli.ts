@@ -66,10 +66,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   program
     .command('lab')
     .description('build three VMs on TAP ports (web server, client, attacker), attack, and show what was stopped')
-    .option('--once', 'tear down and exit after the story', false)
+    .option('--once', 'tear down and exit after the story; so it does when standard output is no terminal', false)
     .option('--replay', 'tell the story from shipped captures, without privileges', false)
-    .option('--metrics <host:port>', 'where to serve metrics', '127.0.0.1:9464')
-    .action(async (o: { once: boolean; replay: boolean; metrics: string }) => {
+    .option('--metrics <host:port>', 'where to serve metrics (default: as configured, or a free port when that is taken)')
+    .action(async (o: { once: boolean; replay: boolean; metrics?: string }) => {
       const { lab } = await import('./commands/lab.js');
       code = await lab(o);
     });

@@ -1,16 +1,18 @@
 /**
- * A session whose only port is a capture file. Used by `replay`, `explain`, the lab without privileges and the tests: same
+ * A session whose traffic is a capture file. Used by `replay`, `explain`, the lab without privileges and the tests: same
  * switch, same engines, same events as live; time comes from the capture, seeds are fixed, so output never changes.
  */
 import { NullSink, type EventSink } from './events/sink.js';
 import type { CaptureError } from '../packet/index.js';
+import { P_RX_FRAMES } from '../pipeline/index.js';
 import type { RuleSet } from '../ips/index.js';
 import { ProtocolRegistry } from '../protocols/index.js';
-import { PcapPort } from '../vswitch/index.js';
-import { loadConfig } from './config/load.js';
+import type { PortDefinition } from '../vswitch/index.js';
+import { CapturePort, PassedFrames, SinkPort, type MacOwner } from './capture-ports.js';
+import { loadConfig, type Config } from './config/load.js';
 import type { ConfigProblem } from './config/located-yaml.js';
 import { applySetting, replaySettings, settingsOf, type EngineSettings } from './engine-settings.js';
-import { compileFirewall, registryOf } from './build.js';
+import { compileFirewall, registryOf, vmIndex } from './build.js';
 import type { FirewallPolicy } from '../firewall/index.js';
 import { compileRules, readRuleFiles } from './rule-files.js';
 import { installNativeParts } from './native-parts.js';
@@ -25,12 +27,22 @@ export interface ReplayRequest {
   readonly set: readonly (readonly [string, string])[];
 }
 
+/** VMs and their ports, from a configuration that names MAC addresses. */
+interface ReplayPorts {
+  readonly ports: readonly SessionPort[];
+  readonly owners: readonly MacOwner[];
+  readonly vmNames: readonly string[];
+  readonly vmPolicies: readonly (string | null)[];
+}
+
 /** Everything that does not depend on the capture; made once for many captures. */
 export interface ReplaySetup {
   readonly settings: EngineSettings;
   readonly registry: ProtocolRegistry;
   readonly rules: RuleSet;
   readonly firewall: FirewallPolicy | null;
+  /** null: no configuration, or one without MAC addresses; all frames are then judged alike. */
+  readonly network: ReplayPorts | null;
   readonly problems: readonly ConfigProblem[];
   readonly badSettings: readonly string[];
   readonly failed: boolean;
@@ -42,6 +54,7 @@ export function resolveReplay(request: ReplayRequest): ReplaySetup {
   let settings = replaySettings();
   let files = [...request.rules];
   let firewall: FirewallPolicy | null = null;
+  let network: ReplayPorts | null = null;
   const problems: ConfigProblem[] = [];
   if (request.config !== undefined) {
     const loaded = loadConfig(request.config);
@@ -50,8 +63,10 @@ export function resolveReplay(request: ReplayRequest): ReplaySetup {
       const compiled = compileFirewall(loaded.config, loaded.yaml);
       problems.push(...compiled.problems);
       firewall = compiled.policy;
-      // What a capture holds is judged, not policed: the port is the capture, so strictness about its VM would be made up.
-      settings = { ...settingsOf(loaded.config), enforce: false, strict: false, streamInline: false };
+      network = replayPorts(loaded.config);
+      // Frames that cannot be told apart by VM are judged, not policed: strictness about their VM would be made up.
+      const base = settingsOf(loaded.config);
+      settings = { ...base, enforce: false, strict: base.strict && network !== null, streamInline: false };
       files = [...loaded.ruleFiles, ...files];
     }
   }
@@ -61,7 +76,32 @@ export function resolveReplay(request: ReplayRequest): ReplaySetup {
   const registry = registryOf(settings);
   const failed = badSettings.length > 0 || problems.some((p) => p.severity === 'error');
   const rules = compileRules(failed ? [] : readRuleFiles(files), registry, settings);
-  return { settings, registry, rules, firewall, problems, badSettings, failed };
+  return { settings, registry, rules, firewall, network, problems, badSettings, failed };
+}
+
+/** Position of the capture's own port; those of the configuration follow. */
+const CAPTURE = 0;
+const OPEN_PORT = { vm: -1, ips: 'prevent', failOpenEngine: false, failOpenSanity: true } as const;
+
+/** @returns null when no port has a MAC address: nothing could be attributed */
+function replayPorts(config: Config): ReplayPorts | null {
+  const owners: MacOwner[] = [];
+  const ports = config.ports.map((entry, i): SessionPort => {
+    const definition = entry as unknown as PortDefinition;
+    const vm = entry.vm === undefined ? undefined : config.vms[entry.vm];
+    const macs = [...(definition.mac === undefined ? [] : [definition.mac]), ...(definition.allowedMacs ?? [])];
+    for (const mac of macs) owners.push({ mac, port: CAPTURE + 1 + i });
+    return {
+      config: definition,
+      port: new SinkPort(),
+      vm: vmIndex(config, entry.vm),
+      ips: vm?.ips ?? 'prevent',
+      failOpenEngine: vm?.failure.engine === 'open',
+      failOpenSanity: vm?.failure.sanity === 'open',
+    };
+  });
+  if (owners.length === 0) return null;
+  return { ports, owners, vmNames: Object.keys(config.vms), vmPolicies: Object.values(config.vms).map((vm) => vm.firewall ?? null) };
 }
 
 export interface ReplayTarget {
@@ -76,27 +116,34 @@ export interface ReplayTarget {
 const NO_EVENTS: ReadonlySet<string> = new Set();
 
 export class ReplaySession extends Session {
-  readonly #source: PcapPort;
+  /** Calls of `onEngineError`. */
+  engineErrors = 0;
+  readonly #source: CapturePort;
+  readonly #passed: PassedFrames | null;
 
   constructor(setup: ReplaySetup, target: ReplayTarget) {
-    const source = new PcapPort({ read: target.pcap });
-    const common = { vm: -1, ips: 'prevent', failOpenEngine: false, failOpenSanity: true } as const;
-    const out = target.write === undefined ? null : new PcapPort({ write: target.write });
-    const ports: SessionPort[] = [{ config: { name: 'pcap', role: 'uplink', ...(out === null ? { passive: true } : { forwardTo: 'out' }) }, port: source, ...common }];
-    if (out !== null) ports.push({ config: { name: 'out', role: 'uplink' }, port: out, ...common });
+    const { network } = setup;
+    const source = new CapturePort(target.pcap, network?.owners ?? [], CAPTURE + 1 + (network?.ports.length ?? 0));
+    const ports: SessionPort[] = [{ config: { name: 'pcap', role: 'uplink', passive: true }, port: source, ...OPEN_PORT }];
+    if (network !== null) ports.push(...network.ports, { config: { name: 'outside', role: 'uplink' }, port: new SinkPort(), ...OPEN_PORT });
     super({
       settings: setup.settings,
       ports,
-      vmNames: [],
-      vmPolicies: [],
+      vmNames: network?.vmNames ?? [],
+      vmPolicies: network?.vmPolicies ?? [],
       firewall: setup.firewall,
       rules: setup.rules,
       registry: setup.registry,
       events: { sink: target.sink ?? new NullSink(), types: target.sink === undefined ? NO_EVENTS : target.types, packetSource: 'wire/pcap', dropsPerSecond: Number.POSITIVE_INFINITY },
       seed: 0x9e3779b9,
-      onEngineError: (text) => process.stderr.write(`drawbridge: engine error: ${text}\n`),
+      onEngineError: (text) => {
+        this.engineErrors++;
+        process.stderr.write(`drawbridge: engine error: ${text}\n`);
+      },
     });
     this.#source = source;
+    this.#passed = target.write === undefined ? null : new PassedFrames(target.write);
+    if (this.#passed !== null) this.switch.observers.push(this.#passed);
   }
 
   /** Judge everything. @returns frames */
@@ -104,8 +151,20 @@ export class ReplaySession extends Session {
     return drainSession(this);
   }
 
+  override close(): void {
+    super.close();
+    this.#passed?.close();
+  }
+
   get framesRead(): number {
-    return this.counters.port(0, 0);
+    let frames = 0;
+    for (let port = 0; port < this.counters.ports; port++) frames += this.counters.port(port, P_RX_FRAMES);
+    return frames;
+  }
+
+  /** Frames that passed and could not be written to the capture asked for. */
+  get unwritten(): number {
+    return this.#passed?.failed ?? 0;
   }
 
   /** Why the capture ended before its time, null when it did not. */

@@ -14,7 +14,7 @@ import {
   G_GENERATION, G_NORMALISED, G_PCRE_LIMIT, G_STREAM_BYTES, G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, P_DROPS, Verdict,
 } from '../pipeline/index.js';
 import { AppLayer, ProtocolRegistry } from '../protocols/index.js';
-import { PortSet, Switch, type Port, type SwitchPortConfig } from '../vswitch/index.js';
+import { PcapMirror, PortSet, Switch, type PcapMirrorOptions, type Port, type SwitchPortConfig } from '../vswitch/index.js';
 import { DataPlane, type RefusalHandler } from './data-plane.js';
 import type { EngineSettings } from './engine-settings.js';
 import { EveWriter } from './events/eve.js';
@@ -30,6 +30,8 @@ export interface SessionPort {
   readonly ips: 'prevent' | 'detect' | 'off';
   readonly failOpenEngine: boolean;
   readonly failOpenSanity: boolean;
+  /** A passive port that can send answers (resets, ICMP errors) by a way of its own. */
+  readonly answers?: boolean;
 }
 
 export interface SessionOptions {
@@ -44,6 +46,7 @@ export interface SessionOptions {
   readonly registry: ProtocolRegistry;
   readonly events: { readonly sink: EventSink; readonly types: ReadonlySet<string>; readonly packetSource: string; readonly host?: string; readonly dropsPerSecond: number };
   readonly counters?: Counters;
+  readonly mirrors?: readonly PcapMirrorOptions[];
   readonly macTable?: { readonly size: number; readonly ageSeconds: number };
   /** Seeds of hash tables: random live, fixed in replay so that its output never changes. */
   readonly seed: number;
@@ -74,6 +77,9 @@ export class Session implements RefusalHandler {
   readonly #firewall: Firewall | null;
   readonly #firewallState: FirewallState | null;
   readonly #rejecter: Rejecter | null;
+  readonly #mirrors: PcapMirror[] = [];
+  /** By port index: 1 = an answer to a refused packet can be sent. */
+  readonly #answers: Uint8Array;
   readonly #endView = new PacketView();
   #maintainedSec = 0;
 
@@ -151,15 +157,19 @@ export class Session implements RefusalHandler {
       macTable: { ...(o.macTable ? { size: o.macTable.size, ageSec: o.macTable.ageSeconds } : {}), seed: o.seed },
       onRefused: (view) => this.eve.drop(view, null),
     });
+    this.#answers = Uint8Array.from(o.ports, (p) => Number(p.config.passive !== true || p.answers === true));
     this.#rejecter = s.enforce ? new Rejecter() : null;
     this.eve.generation = this.generation;
     this.counters.set(G_GENERATION, this.generation);
     try {
       o.ports.forEach((p, i) => this.ports.add(i, p.port));
+      for (const options of o.mirrors ?? []) this.#mirrors.push(new PcapMirror(options));
     } catch (error) {
       this.ports.close();
+      for (const mirror of this.#mirrors) mirror.close();
       throw error;
     }
+    this.switch.observers.push(...this.#mirrors);
   }
 
   /**
@@ -220,7 +230,23 @@ export class Session implements RefusalHandler {
       app_layer: this.#app.stats,
       stream: { memory: this.#streams.pool.inUse, memcap: this.#streams.memcapHits, normalised: this.#streams.normalised, gaps: this.#streams.gaps },
       ips: this.#ips?.counters ?? {},
+      ...(this.#mirrors.length > 0 ? { mirrors: this.#mirrors.map((m) => ({ written: m.written, limited: m.limited, failed: m.failed })) } : {}),
     };
+  }
+
+  portName(index: number): string {
+    return this.#o.ports[index]!.config.name;
+  }
+
+  /** Why each mirror stopped writing, null while it does; in the order of the options. */
+  mirrorErrors(): (Error | null)[] {
+    return this.#mirrors.map((m) => m.error);
+  }
+
+  /** Hand on what is buffered: events and captures. */
+  flush(): void {
+    this.eve.flush();
+    for (const mirror of this.#mirrors) mirror.flush();
   }
 
   /** End all flows (their events are written), flush and close the ports. The sink stays the caller's. */
@@ -228,6 +254,7 @@ export class Session implements RefusalHandler {
     this.table.removeAll(EndCause.SHUTDOWN);
     this.publish();
     this.ports.close();
+    for (const mirror of this.#mirrors) mirror.close();
     this.eve.flush();
   }
 
@@ -242,7 +269,13 @@ export class Session implements RefusalHandler {
 
   /** Queue the RST or ICMP error; a full transmit table loses it, which the sender's retransmission repairs. */
   #answer(rejecter: Rejecter, view: PacketView, bothEnds: boolean): void {
-    if (rejecter.build(this.batch, view, bothEnds) === 0) return;
+    const { ingress, egress } = view;
+    if (this.#answers[ingress] === 0) return;
+    // Overheard traffic: the way to either end is the port's own responder.
+    if (this.#o.ports[ingress]!.config.passive === true) view.egress = ingress;
+    const rows = rejecter.build(this.batch, view, bothEnds);
+    view.egress = egress;
+    if (rows === 0) return;
     if (rejecter.senderRow >= 0) this.batch.send(rejecter.senderRow, rejecter.senderPort);
     if (rejecter.receiverRow >= 0) this.batch.send(rejecter.receiverRow, rejecter.receiverPort);
   }
@@ -253,7 +286,7 @@ export class Session implements RefusalHandler {
 
   engineError(view: PacketView, error: unknown): void {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.#o.onEngineError(`frame ${view.frameNo || '(live)'} on ${this.#o.ports[view.ingress]!.config.name}: ${text}`);
+    this.#o.onEngineError(`frame ${view.frameNo || '(live)'} on ${this.portName(view.ingress)}: ${text}`);
   }
 
   // ---- flows -----------------------------------------------------------------------------------------------------

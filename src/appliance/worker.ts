@@ -9,7 +9,7 @@ import { dropPrivileges } from '@drawbridge/native';
 import { D_STRIDE, D_TS_SEC } from '../packet/index.js';
 import { Counters, G_EVENTS_LOST, G_EVENT_RING_FILL } from '../pipeline/index.js';
 import { SpscRing } from '../util/index.js';
-import { createPort } from '../vswitch/index.js';
+import { MirrorPort, createPort, switchPortConfig, type PcapMirrorOptions, type PortDefinition } from '../vswitch/index.js';
 import { compileFirewall, registryOf, vmIndex } from './build.js';
 import { parseConfig, type Config } from './config/load.js';
 import { settingsOf } from './engine-settings.js';
@@ -26,6 +26,8 @@ export interface WorkerInput {
   readonly counters: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
   readonly control: MessagePort;
+  /** Overrides `privileges.drop`: the process has other work that needs them (lab). */
+  readonly keepPrivileges: boolean;
 }
 
 export type WorkerMessage =
@@ -47,17 +49,33 @@ function sleeper(): (ms: number) => void {
 }
 
 function sessionPorts(config: Config): SessionPort[] {
-  return config.ports.map((definition) => {
-    const vm = definition.vm === undefined ? undefined : config.vms[definition.vm];
+  return config.ports.map((entry) => {
+    const definition = entry as unknown as PortDefinition;
+    const vm = entry.vm === undefined ? undefined : config.vms[entry.vm];
     return {
-      config: definition as SessionPort['config'],
-      port: createPort(definition as unknown as Parameters<typeof createPort>[0]),
-      vm: vmIndex(config, definition.vm),
+      config: switchPortConfig(definition),
+      port: createPort(definition),
+      vm: vmIndex(config, entry.vm),
       ips: vm?.ips ?? 'prevent',
       failOpenEngine: vm?.failure.engine === 'open',
       failOpenSanity: vm?.failure.sanity === 'open',
+      answers: definition.type === 'mirror' && definition.activeResponse === true,
     };
   });
+}
+
+function mirrorOptions(config: Config, file: string): PcapMirrorOptions[] {
+  return config.mirrors.map((m) => ({
+    file: resolve(dirname(resolve(file)), m.file),
+    maxFileBytes: m.max_file_size,
+    maxFiles: m.max_files,
+    direction: m.direction,
+    droppedOnly: m.dropped_only,
+    sample: m.sample,
+    ...(m.frames_per_second === undefined ? {} : { framesPerSecond: m.frames_per_second }),
+    ...(m.vlans === undefined ? {} : { vlans: m.vlans }),
+    ...(m.ports === undefined ? {} : { ports: m.ports.map((name) => config.ports.findIndex((p) => p.name === name)) }),
+  }));
 }
 
 function start(): void {
@@ -82,14 +100,15 @@ function start(): void {
     registry,
     events: { sink, types: new Set(config.events.types), packetSource: 'wire', host: config.name, dropsPerSecond: config.events.drops_per_second },
     counters,
+    mirrors: mirrorOptions(config, input.file),
     macTable: { size: config.switch.mac_table_size, ageSeconds: config.switch.mac_ageing_seconds },
     seed: randomInt(2 ** 31),
     onEngineError: (text) => post({ type: 'log', text: `engine error: ${text}` }),
   });
-  reducePrivileges(config.privileges);
+  if (!input.keepPrivileges) reducePrivileges(config.privileges);
   const wakeFd = session.ports.needLoop();
   post({ type: 'ready', rules: rules?.rules.length ?? 0, refused: (rules?.refusals ?? []).map((r) => `${r.file}:${r.line}:${r.column}: ${r.message}`), wakeFd, ports: config.ports.map((p) => p.name) });
-  loop(session, sink, ring, counters, config.events.stats_seconds);
+  loop(session, sink, ring, counters, config);
   session.close();
   sink.close();
   post({ type: 'stopped' });
@@ -113,7 +132,43 @@ function reducePrivileges({ user, drop }: Config['privileges']): void {
   }
 }
 
-function loop(session: Session, sink: RingSink, ring: SpscRing, counters: Counters, statsSeconds: number): void {
+/** What reading a TAP or a packet socket fails with: EBADFD and ENODEV once the device is deleted, the others while it is down. */
+const PORT_ERRORS: Readonly<Record<number, string>> = { 5: 'the device is down', 19: 'the device is gone', 77: 'the device is gone', 100: 'the device is down' };
+
+/** Says once of each port and mirror that it stopped working. */
+class PortHealth {
+  readonly #session: Session;
+  readonly #config: Config;
+  readonly #told = new Map<string, string>();
+
+  constructor(session: Session, config: Config) {
+    this.#session = session;
+    this.#config = config;
+  }
+
+  check(): void {
+    this.#config.ports.forEach((entry, i) => this.#tell(`port ${entry.name}`, this.#portTrouble(i)));
+    this.#session.mirrorErrors().forEach((error, i) => this.#tell(`mirror ${this.#config.mirrors[i]!.name} stopped`, error?.message ?? ''));
+  }
+
+  #portTrouble(index: number): string {
+    const { ports } = this.#session;
+    const errno = ports.portError(index);
+    if (errno !== 0) return PORT_ERRORS[errno] ?? `errno ${errno}`;
+    const port = ports.get(index);
+    return port instanceof MirrorPort ? (port.error ?? '') : '';
+  }
+
+  #tell(what: string, trouble: string): void {
+    if (trouble === '' || this.#told.get(what) === trouble) return;
+    this.#told.set(what, trouble);
+    post({ type: 'log', text: `${what}: ${trouble}` });
+  }
+}
+
+function loop(session: Session, sink: RingSink, ring: SpscRing, counters: Counters, config: Config): void {
+  const statsSeconds = config.events.stats_seconds;
+  const health = new PortHealth(session, config);
   const desc = session.batch.desc;
   let nextHousekeeping = 0;
   let nextStats = Math.floor(Date.now() / 1000) + statsSeconds;
@@ -129,7 +184,8 @@ function loop(session: Session, sink: RingSink, ring: SpscRing, counters: Counte
     nextHousekeeping = nowMs + POLL_MS / 2;
     const now = Math.floor(Date.now() / 1000);
     if (n === 0) session.maintain(now);
-    session.eve.flush();
+    session.flush();
+    health.check();
     counters.set(G_EVENTS_LOST, sink.lost);
     counters.set(G_EVENT_RING_FILL, ring.used / ring.capacity);
     if (now >= nextStats) {

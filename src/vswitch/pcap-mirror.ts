@@ -7,7 +7,8 @@
  * Bounded on disk (files x bytes) and in rate; frames that a bound leaves out are counted. Writing is synchronous and
  * buffered by 256 KiB: a tool for looking, to be limited with `sample` or `framesPerSecond` where latency matters.
  */
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import {
   D_LEN,
   D_LINK_TYPE,
@@ -81,7 +82,7 @@ export class PcapMirror implements FrameObserver, WireSink {
   private tsUsec = 0;
   private missing = 0;
 
-  /** Starts a new file; older ones move up. @throws RangeError, or the error of open(2) */
+  /** Starts a new file, and its folder; older ones move up. @throws RangeError, or the error of open(2) */
   constructor(options: PcapMirrorOptions) {
     this.options = options;
     this.maxBytes = atLeast(4096, options.maxFileBytes ?? MIRROR_FILE_BYTES_DEFAULT, 'maxFileBytes');
@@ -94,6 +95,7 @@ export class PcapMirror implements FrameObserver, WireSink {
     this.ports = options.ports === undefined ? null : new Set(options.ports);
     this.vlans = options.vlans === undefined ? null : new Set(options.vlans);
     if (options.framesPerSecond !== undefined) this.limit.configure(0, atLeast(1, options.framesPerSecond, 'framesPerSecond'), options.framesPerSecond);
+    mkdirSync(dirname(options.file), { recursive: true });
     this.writer = this.nextFile();
   }
 
@@ -130,9 +132,7 @@ export class PcapMirror implements FrameObserver, WireSink {
       }
       this.writer.write(buf, off, len, len + this.missing, this.tsSec, this.tsUsec);
     } catch (error) {
-      // A full disk must not cost a retry per frame: the mirror stops and says why.
-      this.error = error instanceof Error ? error : new Error(String(error));
-      this.writer = null;
+      this.stop(error);
       return EIO;
     }
     this.bytes += RECORD_HEADER + len;
@@ -149,13 +149,27 @@ export class PcapMirror implements FrameObserver, WireSink {
     return new PcapWriter(file);
   }
 
+  /** A full disk must not cost a retry per frame, nor the data plane: the mirror stops and says why. */
+  private stop(error: unknown): void {
+    this.error = error instanceof Error ? error : new Error(String(error));
+    this.writer = null;
+  }
+
   /** Write out what is buffered, for somebody who wants to look now. */
   flush(): void {
-    this.writer?.flush();
+    try {
+      this.writer?.flush();
+    } catch (error) {
+      this.stop(error);
+    }
   }
 
   close(): void {
-    this.writer?.close();
+    try {
+      this.writer?.close();
+    } catch (error) {
+      this.stop(error);
+    }
     this.writer = null;
   }
 }

@@ -1,4 +1,7 @@
 /** `drawbridge explain`: one frame, or all frames of a flow, of a capture, and what every stage did with it. */
+import { D_FRAME_NO, D_STRIDE } from '../../packet/index.js';
+import { DROP_REASONS } from '../../pipeline/index.js';
+import { OUTCOME_DROPPED } from '../../vswitch/index.js';
 import { EVENT_TYPES } from '../events/eve.js';
 import { formatProblem } from '../config/located-yaml.js';
 import { replaySession, resolveReplay, type ReplayRequest } from '../replay-session.js';
@@ -40,6 +43,15 @@ export async function explain(pcap: string, options: ExplainOptions): Promise<nu
     }
     return verdict;
   };
+  session.switch.observers.push({
+    ingress(batch, row, port, _vlan, outcome, reason) {
+      if (found > 0 || options.frame === undefined || batch.desc[row * D_STRIDE + D_FRAME_NO] !== options.frame) return;
+      found++;
+      const { name, help } = DROP_REASONS[reason]!;
+      process.stdout.write(`frame ${options.frame}\n  switch    on port ${session.portName(port)}: ${outcome === OUTCOME_DROPPED ? `is dropped before inspection: ${name} (${help})` : 'passes without inspection'}\n`);
+    },
+    egress: () => undefined,
+  });
   session.drain();
   const total = session.framesRead;
   session.close();

@@ -46,7 +46,10 @@ export async function replay(pcaps: readonly string[], options: ReplayOptions): 
       const cut = session.captureError();
       if (cut !== null) {
         process.stderr.write(`drawbridge: ${cut.message}; the ${session.framesRead} frames before it were judged\n`);
-        code = 0;
+      }
+      if (session.unwritten > 0) {
+        process.stderr.write(`drawbridge: ${session.unwritten} frames could not be written to ${options.write}\n`);
+        code = 1;
       }
     }
   } finally {

@@ -5,6 +5,9 @@ import { compileFirewall } from '../build.js';
 import { parseConfig } from '../config/load.js';
 import { formatProblem } from '../config/located-yaml.js';
 
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+const FAILED = 'data plane failed: ';
+
 /** @returns 0 after an orderly stop, 1 when it could not start or the data plane died */
 export async function run(options: { config: string }): Promise<number> {
   const text = readFileSync(options.config, 'utf8');
@@ -15,11 +18,17 @@ export async function run(options: { config: string }): Promise<number> {
   if (loaded.config === undefined || problems.some((p) => p.severity === 'error')) return 1;
 
   const log = (line: string): void => void process.stderr.write(`drawbridge: ${line}\n`);
-  const appliance = new Appliance(options.config, { ...loaded, config: loaded.config }, text, log);
   const stop = new Promise<string>((settle) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => settle(signal));
+    const asked = (signal: string): void => {
+      // Whoever asks twice means it: the default action of the next signal ends the process at once.
+      for (const each of STOP_SIGNALS) process.removeListener(each, asked);
+      settle(signal);
+    };
+    for (const signal of STOP_SIGNALS) process.on(signal, asked);
   });
+  let appliance: Appliance;
   try {
+    appliance = new Appliance(options.config, { ...loaded, config: loaded.config }, text, { log });
     await appliance.start();
   } catch (error) {
     log(error instanceof Error ? error.message : String(error));
@@ -29,9 +38,11 @@ export async function run(options: { config: string }): Promise<number> {
   if (appliance.refused.length > 20) log(`... and ${appliance.refused.length - 20} more refused rules (see: drawbridge rules check)`);
   log(`${appliance.config.ports.length} ports, ${appliance.rules} rules; events in ${appliance.eventFile || '(nowhere)'}; metrics at ${appliance.metricsUrl || '(not served)'}`);
   process.stdout.write('READY\n');
-  const reason = await Promise.race([stop, appliance.failed.then((text_) => `data plane failed: ${text_}`)]);
+  const failure = appliance.failed.then((why) => `${FAILED}${why}`);
+  const reason = await Promise.race([stop, failure]);
   log(`stopping: ${reason}`);
   await appliance.stop();
+  if (reason.startsWith(FAILED)) return 1;
   process.stdout.write('DONE\n');
-  return reason.startsWith('data plane failed') ? 1 : 0;
+  return 0;
 }

@@ -1,7 +1,7 @@
 /** The one configuration loader: YAML with positions -> schema -> cross checks -> typed settings. Never starts anything. */
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { LocatedYaml, type ConfigProblem } from './located-yaml.js';
+import { LocatedYaml, type ConfigProblem, type PathStep } from './located-yaml.js';
 import { portDefinition } from './port-section.js';
 import { configSchema } from './schema.js';
 import { parseSize } from './size.js';
@@ -22,11 +22,26 @@ export interface VmConfig {
   readonly failure: { readonly engine: 'closed' | 'open'; readonly sanity: 'closed' | 'open' };
 }
 
+/** A capture file that the switch copies frames to; see PcapMirrorOptions of the vswitch room. */
+export interface MirrorConfig {
+  readonly name: string;
+  readonly file: string;
+  readonly ports?: readonly string[];
+  readonly vlans?: readonly number[];
+  readonly direction: 'in' | 'out' | 'both';
+  readonly dropped_only: boolean;
+  readonly sample: number;
+  readonly frames_per_second?: number;
+  readonly max_file_size: number;
+  readonly max_files: number;
+}
+
 /** The validated file with every default filled in and sizes in bytes. */
 export interface Config {
   readonly name: string;
   readonly ports: readonly PortConfig[];
   readonly vms: Readonly<Record<string, VmConfig>>;
+  readonly mirrors: readonly MirrorConfig[];
   readonly switch: { readonly mac_table_size: number; readonly mac_ageing_seconds: number };
   readonly firewall: Readonly<Record<string, unknown>>;
   readonly ips: {
@@ -54,6 +69,9 @@ export interface LoadedConfig {
   readonly yaml: LocatedYaml;
 }
 
+/** What PcapMirror takes at least. */
+const MIN_MIRROR_BYTES = 4096;
+
 const validator = new SchemaValidator(configSchema);
 
 /** @throws the system error when the file cannot be read */
@@ -74,7 +92,8 @@ export function parseConfig(file: string, text: string): LoadedConfig {
   problems.push(...validator.check(yaml));
   if (problems.some((p) => p.severity === 'error')) return failed();
   const raw = yaml.value as Record<string, Record<string, unknown>>;
-  resolveSizes(raw, [['stream', 'memcap'], ['stream', 'depth'], ['defrag', 'memcap'], ['events', 'rotate']], yaml, problems);
+  for (const path of SIZES) resolveSize(raw, path, yaml, problems);
+  (raw['mirrors'] as unknown as unknown[]).forEach((_, i) => resolveSize(raw, ['mirrors', i, 'max_file_size'], yaml, problems));
   const config = { ...raw, ports: portDefinition(raw['ports']) } as unknown as Config;
   crossCheck(config, yaml, problems);
   const ruleFiles = findRules(config, dirname(resolve(file)), yaml, problems);
@@ -82,13 +101,15 @@ export function parseConfig(file: string, text: string): LoadedConfig {
   return { config, problems, ruleFiles, yaml };
 }
 
-function resolveSizes(raw: Record<string, Record<string, unknown>>, paths: [string, string][], yaml: LocatedYaml, problems: ConfigProblem[]): void {
-  for (const [section, key] of paths) {
-    const value = raw[section]![key] as string | number;
-    const bytes = parseSize(value);
-    if (bytes === undefined) problems.push(yaml.problem([section, key], `"${value}" is not a size (examples: 65536, 64 KiB, 256 MiB)`));
-    else raw[section]![key] = bytes;
-  }
+const SIZES: readonly (readonly PathStep[])[] = [['stream', 'memcap'], ['stream', 'depth'], ['defrag', 'memcap'], ['events', 'rotate']];
+
+/** Put bytes in place of the size a person wrote. */
+function resolveSize(raw: unknown, path: readonly PathStep[], yaml: LocatedYaml, problems: ConfigProblem[]): void {
+  const holder = path.slice(0, -1).reduce((node, step) => (node as Record<PathStep, unknown>)[step], raw) as Record<PathStep, string | number>;
+  const key = path.at(-1)!;
+  const bytes = parseSize(holder[key]!);
+  if (bytes === undefined) problems.push(yaml.problem(path, `"${holder[key]!}" is not a size (examples: 65536, 64 KiB, 256 MiB)`));
+  else holder[key] = bytes;
 }
 
 function crossCheck(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]): void {
@@ -102,12 +123,29 @@ function crossCheck(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]
       problems.push(yaml.problem(['ports', i, 'vm'], `there is no VM "${port.vm}"; known: ${Object.keys(config.vms).join(', ') || 'none (add it under vms)'}`));
     }
   });
+  checkMirrors(config, yaml, problems);
   for (const [name, vm] of Object.entries(config.vms)) {
     if (vm.firewall !== undefined && !policies.includes(vm.firewall)) {
       problems.push(yaml.problem(['vms', name, 'firewall'], `there is no firewall policy "${vm.firewall}"; known: ${policies.join(', ') || 'none (add it under firewall.policies)'}`));
     }
     if (!config.ports.some((p) => p.vm === name)) problems.push(yaml.problem(['vms', name], `no port belongs to VM "${name}"`, 'warning', true));
   }
+}
+
+function checkMirrors(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]): void {
+  const files = new Map<string, number>();
+  config.mirrors.forEach((mirror, i) => {
+    const first = files.get(mirror.file);
+    if (first !== undefined) problems.push(yaml.problem(['mirrors', i, 'file'], `mirrors[${first}] writes to this file already`));
+    else files.set(mirror.file, i);
+    mirror.ports?.forEach((name, k) => {
+      if (!config.ports.some((p) => p.name === name)) {
+        problems.push(yaml.problem(['mirrors', i, 'ports', k], `there is no port "${name}"; known: ${config.ports.map((p) => p.name).join(', ')}`));
+      }
+    });
+    if (mirror.max_file_size < MIN_MIRROR_BYTES) problems.push(yaml.problem(['mirrors', i, 'max_file_size'], `must be at least ${MIN_MIRROR_BYTES} bytes`));
+    if (mirror.dropped_only && mirror.direction === 'out') problems.push(yaml.problem(['mirrors', i, 'direction'], 'dropped frames have no outgoing side: this mirror would stay empty'));
+  });
 }
 
 function findRules(config: Config, base: string, yaml: LocatedYaml, problems: ConfigProblem[]): string[] {

@@ -1,7 +1,7 @@
 /**
  * Network namespaces that stand for virtual machines: each gets one TAP of the appliance as its only interface, so its kernel
- * talks to the switch exactly as a guest's would. Everything made here is removed by `destroy`, also after a crash of an
- * earlier run. Commands run without a shell and take no outside data.
+ * talks to the switch exactly as a guest's would. Everything made here is removed by `destroy`, and what a killed run left
+ * behind by the next `create`. Commands run without a shell and take no outside data.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 
@@ -14,20 +14,32 @@ export interface LabVm {
   readonly ip: string;
 }
 
-function ip(...args: string[]): string {
-  return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+export interface Outcome {
+  /** Exit code; -1 = ended by the time limit or a signal, 127 = no such program. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly ms: number;
 }
 
-/** True when this process may create namespaces and TAP devices. */
-export function privileged(): boolean {
-  if (process.getuid?.() !== 0) return false;
-  const probe = `dbprobe${process.pid}`;
+function ip(...args: string[]): string {
+  try {
+    return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (error) {
+    const said = String((error as { stderr?: unknown }).stderr ?? '').trim();
+    throw new Error(`ip ${args.join(' ')}: ${said === '' ? (error as Error).message : said}`, { cause: error });
+  }
+}
+
+/** Why this process may not make namespaces, undefined when it may. */
+export function namespaceRefusal(): string | undefined {
+  const probe = `dbl-probe-${process.pid}`;
   try {
     ip('netns', 'add', probe);
     ip('netns', 'del', probe);
-    return true;
-  } catch {
-    return false;
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
   }
 }
 
@@ -39,23 +51,31 @@ export class LabNetwork {
     this.vms = vms;
   }
 
-  /** Make the namespaces. The appliance must open the TAPs before `attach`. */
+  /** Make the namespaces, over what an earlier run left. @throws Error with what `ip` says */
   create(): void {
+    this.destroy();
     for (const vm of this.vms) {
-      this.#removeNamespace(vm);
       ip('netns', 'add', vm.namespace);
       ip('-n', vm.namespace, 'link', 'set', 'lo', 'up');
     }
   }
 
-  /** Move each TAP into its namespace as eth0 and give it its addresses. */
+  /** Move each TAP (the appliance has opened them) into its namespace as eth0 and give it its addresses. */
   attach(): void {
     for (const vm of this.vms) {
       ip('link', 'set', vm.tap, 'netns', vm.namespace);
       ip('-n', vm.namespace, 'link', 'set', vm.tap, 'name', 'eth0');
+      // No link-local address: the lab speaks IPv4, and neighbour discovery would only fill its capture.
+      ip('-n', vm.namespace, 'link', 'set', 'eth0', 'addrgenmode', 'none');
       ip('-n', vm.namespace, 'link', 'set', 'eth0', 'address', vm.mac, 'up');
       ip('-n', vm.namespace, 'address', 'add', `${vm.ip}/24`, 'dev', 'eth0');
     }
+  }
+
+  vm(name: string): LabVm {
+    const vm = this.vms.find((v) => v.name === name);
+    if (vm === undefined) throw new RangeError(`the lab has no VM "${name}"`);
+    return vm;
   }
 
   /** Start a long-running program inside a VM; it is ended by `destroy`. */
@@ -65,45 +85,52 @@ export class LabNetwork {
     return child;
   }
 
-  /** Run a program inside a VM to its end. Never throws: tells exit code (-1 = killed by the time limit) and output. */
-  async exec(vm: LabVm, command: string, args: readonly string[], timeoutMs: number): Promise<{ code: number; stdout: string; stderr: string }> {
+  /** Run a program inside a VM to its end. Never throws. */
+  async exec(vm: LabVm, command: string, args: readonly string[], timeoutMs: number): Promise<Outcome> {
+    const started = performance.now();
     return new Promise((resolve) => {
       const child = spawn('ip', ['netns', 'exec', vm.namespace, command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+      const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
       let stdout = '';
       let stderr = '';
-      let timedOut = false;
-      const timer = setTimeout(() => {
-        timedOut = true;
-        child.kill('SIGKILL');
-      }, timeoutMs);
+      const end = (code: number): void => {
+        clearTimeout(timer);
+        resolve({ code, stdout, stderr, ms: Math.round(performance.now() - started) });
+      };
       child.stdout.setEncoding('utf8').on('data', (s: string) => (stdout += s));
       child.stderr.setEncoding('utf8').on('data', (s: string) => (stderr += s));
-      child.on('error', (e) => {
-        clearTimeout(timer);
-        resolve({ code: 127, stdout, stderr: e.message });
+      child.on('error', (error) => {
+        stderr += error.message;
+        end(127);
       });
-      child.on('close', (code) => {
-        clearTimeout(timer);
-        resolve({ code: timedOut ? -1 : (code ?? -1), stdout, stderr });
-      });
+      child.on('close', (code) => end(code ?? -1));
     });
   }
 
-  /** End the programs and remove the namespaces. The TAPs vanish when the appliance closes them. */
-  destroy(): void {
-    for (const child of this.#children) child.kill('SIGTERM');
-    for (const vm of this.vms) this.#removeNamespace(vm);
+  /** End everything that runs inside the VMs. Safe to repeat. */
+  endPrograms(): void {
+    for (const child of this.#children.splice(0)) child.kill('SIGKILL');
+    for (const vm of this.vms) if (exists(vm.namespace)) endProcesses(vm.namespace);
   }
 
-  #removeNamespace(vm: LabVm): void {
+  /** End the programs and remove the namespaces. The TAPs vanish when the appliance closes them. Synchronous, may be repeated. */
+  destroy(): void {
+    this.endPrograms();
+    for (const vm of this.vms) if (exists(vm.namespace)) ip('netns', 'del', vm.namespace);
+  }
+}
+
+function exists(namespace: string): boolean {
+  return ip('netns', 'list').split('\n').some((line) => line.split(' ', 1)[0] === namespace);
+}
+
+function endProcesses(namespace: string): void {
+  for (const pid of ip('netns', 'pids', namespace).split('\n').filter(Boolean)) {
     try {
-      const pids = ip('netns', 'pids', vm.namespace).split('\n').filter(Boolean).map(Number);
-      for (const pid of pids) process.kill(pid, 'SIGKILL');
-      ip('netns', 'del', vm.namespace);
+      process.kill(Number(pid), 'SIGKILL');
     } catch (error) {
-      // "No such file": nothing was left over, which is the normal case. Anything else must be seen.
-      const text = String((error as { stderr?: unknown }).stderr ?? error);
-      if (!/No such file|Cannot open network namespace|ESRCH/.test(text)) throw error;
+      // It ended by itself in the meantime.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   }
 }
