@@ -11,8 +11,10 @@ const FAILED = -1;
 /** Idle native streams kept for reuse; each holds some 40 KiB. */
 const KEPT = 64;
 
-const output = new Uint8Array(32 * 1024);
+const OUTPUT_BYTES = 32 * 1024;
 const used = new Int32Array(2);
+/** Output buffers not in use. Layers of one body decode into each other, so every push under way needs its own. */
+const buffers: Uint8Array[] = [];
 const idle: NativeInflater[] = [];
 
 class PooledInflater implements Inflater {
@@ -29,9 +31,16 @@ class PooledInflater implements Inflater {
   push(src: Uint8Array, off: number, end: number): number {
     this.consumed = 0;
     if (this.#stream === null) return this.#last;
+    const output = buffers.pop() ?? new Uint8Array(OUTPUT_BYTES);
+    const status = this.#push(this.#stream, src, off, end, output);
+    buffers.push(output);
+    return status;
+  }
+
+  #push(stream: NativeInflater, src: Uint8Array, off: number, end: number, output: Uint8Array): number {
     let pos = off;
     for (;;) {
-      const status = this.#stream.push(src, pos, end - pos, output, used);
+      const status = stream.push(src, pos, end - pos, output, used);
       pos += used[0]!;
       const n = used[1]!;
       this.consumed = pos - off;
