@@ -1,5 +1,8 @@
 import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import test from 'ava';
 
 /** What a privilege drop leaves: run in a process of its own, since nothing brings privileges back. */
@@ -12,8 +15,20 @@ interface Report {
 
 const NET_ADMIN = 1n << 12n;
 const NET_RAW = 1n << 13n;
-const native = createRequire(import.meta.url).resolve('@drawbridge/native');
+const installed = createRequire(import.meta.url).resolve('@drawbridge/native');
+// A copy that another user can load: the checkout may lie in a folder that is closed to everyone but its owner.
+const folder = mkdtempSync(join(tmpdir(), 'drawbridge-privileges-'));
+const native = join(folder, 'index.cjs');
+const release = process.env['DRAWBRIDGE_NATIVE_BUILD'] === 'asan' ? 'build-asan/build/Release' : 'build/Release';
 const root = process.getuid?.() === 0;
+
+test.before(() => {
+  cpSync(installed, native);
+  cpSync(join(dirname(installed), release, 'drawbridge.node'), join(folder, release, 'drawbridge.node'));
+  chmodSync(folder, 0o755);
+});
+
+test.after.always(() => rmSync(folder, { recursive: true, force: true }));
 
 function dropIn(options: object): Report {
   const source = `
@@ -29,7 +44,7 @@ function dropIn(options: object): Report {
     const w = new Worker('const n = require(' + JSON.stringify(${JSON.stringify(native)}) + '); let out;' + open +
       'require("node:worker_threads").parentPort.postMessage(out)', { eval: true });
     w.on('message', (worker) => console.log(JSON.stringify({ left, threads, packet: out, worker })));`;
-  const r = spawnSync(process.execPath, ['-e', source], { encoding: 'utf8' });
+  const r = spawnSync(process.execPath, ['-e', source], { encoding: 'utf8', cwd: folder });
   if (r.status !== 0) throw new Error(r.stderr);
   return JSON.parse(r.stdout) as Report;
 }
@@ -87,7 +102,7 @@ test('without privileges: dropping nothing is fine, changing identity is not', (
       ${root ? 'n.dropPrivileges({ uid: 65534, gid: 65534 });' : ''}
       console.log(n.dropPrivileges({ keep: ['cap_net_raw'] }));
       try { n.dropPrivileges({ uid: 0 }); } catch (e) { console.log(e.code, e.syscall); }`],
-    { encoding: 'utf8' },
+    { encoding: 'utf8', cwd: folder },
   );
   t.is(r.stderr, '');
   t.is(r.stdout, '0\nEPERM setresuid\n');
