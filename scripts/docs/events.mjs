@@ -22,6 +22,8 @@ firewall:
       rules:
         - { name: services, action: allow, direction: in, protocol: tcp, destination: { port: [21, 22, 25, 80, 443] } }
         - { name: dns-server, action: allow, direction: in, protocol: udp, destination: { port: 53 } }
+        - { name: no-telnet, action: deny, direction: in, protocol: tcp, destination: { port: 23 } }
+        - { name: quiet, action: deny, log: false, direction: in, protocol: tcp, destination: { port: 135 } }
         - { name: watch-ssh, action: log-only, direction: in, protocol: tcp, destination: { port: 22 } }
 `;
 
@@ -160,6 +162,8 @@ function act(stage) {
   stage.talk(client, web, 40006, 80, [[true, 'GET / HTTP/1.1\r\nHost www.example.com\r\n\r\n'], [false, 'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n']]);
   stage.talk(scanner, web, 50001, 80, [[true, 'GET /cgi-bin/view?file=../../../../etc/passwd HTTP/1.1\r\nHost: www.example.com\r\n\r\n']], false);
   stage.send(scanner, frame(scanner, web, 1, (buf, at) => putIcmp(buf, at, 250, 0, 0)));
+  stage.syn(client, web, 40010, 23);
+  stage.syn(client, web, 40011, 135);
   for (let port = 1; port <= 40; port++) stage.syn(scanner, web, 50100, 1000 + port);
 }
 

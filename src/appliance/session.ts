@@ -107,6 +107,7 @@ export class Session implements RefusalHandler {
       packetSource: o.events.packetSource,
       host: o.events.host ?? '',
       dropEventsPerSecond: o.events.dropsPerSecond,
+      firewallRule: (sid) => this.#firewall?.rule(sid),
       markAlerted: (id) => this.table.mark(id, M_ALERTED),
       describeFlow: (id) => summarise(this.table, this.#pool, id, EndCause.TIMEOUT, vmOfPort),
     });
@@ -319,12 +320,14 @@ export class Session implements RefusalHandler {
   }
 
   #firewallEvent(view: PacketView, what: string, vm: number, direction: number, reason: number, sid: number): void {
+    const rule = this.#firewall?.rule(sid);
+    if (rule?.log === false) return;
     this.eve.firewall(view, 'firewall', {
       action: what,
       vm: this.#o.vmNames[vm],
       direction: direction === 0 ? 'in' : 'out',
       ...(reason !== 0 ? { reason: DROP_REASONS[reason]!.name } : {}),
-      ...(sid !== 0 ? { rule: this.#firewall?.rule(sid)?.name ?? sid } : {}),
+      ...(sid !== 0 ? { rule: rule?.name ?? sid } : {}),
     });
   }
 }

@@ -31,7 +31,7 @@ export const configSchema: JsonSchema = {
         type: 'object',
         additionalProperties: false,
         properties: {
-          tenant: { type: 'string', default: 'default', description: 'Whom the VM belongs to.' },
+          tenant: { type: 'string', default: 'default', description: 'Whom the VM belongs to: a note for people, nothing is judged by it.' },
           firewall: { type: 'string', description: 'Name of the firewall policy; without it the firewall lets everything pass (connections are still tracked).' },
           ips: { enum: ['prevent', 'detect', 'off'], default: 'prevent', description: '`prevent` enforces drop and reject rules, `detect` only reports them, `off` does not inspect traffic that has this VM on either end unless the other VM wants it.' },
           failure: {
@@ -40,7 +40,7 @@ export const configSchema: JsonSchema = {
             default: {},
             description: 'What happens to traffic that cannot be judged.',
             properties: {
-              engine: { enum: ['closed', 'open'], default: 'closed', description: 'Internal error or exhausted memory of the engine.' },
+              engine: { enum: ['closed', 'open'], default: 'closed', description: 'Internal error of an engine while judging a packet.' },
               sanity: { enum: ['closed', 'open'], default: 'closed', description: 'Packets with truncated or contradictory headers.' },
             },
           },

@@ -59,6 +59,8 @@ export interface EveOptions {
   readonly host: string;
   /** Replay: drop events of every packet. Live: at most this many unexplained drops per second (rule drops always). */
   readonly dropEventsPerSecond: number;
+  /** What events show of the firewall rule behind a `ruleSid`; `log` false silences them. */
+  readonly firewallRule: (sid: number) => { readonly name: string; readonly log: boolean } | undefined;
   /** Facts about a flow without a packet at hand (transactions logged when their flow ends). */
   readonly describeFlow: (flowId: number) => FlowSummary;
   /** An alert was raised on a packet of this flow. */
@@ -118,8 +120,10 @@ export class EveWriter implements EventOutput {
       this.dropsSampled++;
       return;
     }
-    const e = this.#header(view, flow, 'drop');
     const reason = DROP_REASONS[view.reason]!;
+    const rule = reason.stage === 'firewall' && view.ruleSid !== 0 ? this.#o.firewallRule(view.ruleSid) : undefined;
+    if (rule?.log === false) return;
+    const e = this.#header(view, flow, 'drop');
     const d: Json = { len: view.ipVersion !== 0 ? view.ipLen : view.wireLen };
     if (view.ipVersion === 4) Object.assign(d, { tos: view.tos, ttl: view.ttl, ipid: view.ipId });
     if (view.ipVersion === 6) Object.assign(d, { tc: view.tos, hoplimit: view.ttl });
@@ -142,7 +146,7 @@ export class EveWriter implements EventOutput {
     d['stage'] = reason.stage;
     e['drop'] = d;
     if (view.ruleSid !== 0) {
-      if (reason.stage === 'firewall') e['firewall'] = { rule: view.ruleSid };
+      if (reason.stage === 'firewall') e['firewall'] = { rule: rule?.name ?? view.ruleSid };
       else e['alert'] = { action: 'blocked', gid: view.ruleGid, signature_id: view.ruleSid };
     }
     e['generation'] = this.generation;

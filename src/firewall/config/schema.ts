@@ -39,8 +39,8 @@ const matchFields = {
   schedule: { type: 'string', description: 'Name of a schedule; the rule is off outside it.' },
   context: { type: 'string', description: 'The rule is off unless this is one of active_contexts.' },
   log: { type: 'boolean', description: 'Write events; deny, log-only, drop and reject only. Default true.' },
-  alert: { type: 'boolean', description: 'Raise an alert beside the event. Default false.' },
-  packet_data: { type: 'boolean', description: 'Keep packet data with the event. Default false.' },
+  alert: { type: 'boolean', description: 'Raise an alert beside the event (accepted and kept, not acted on in this version). Default false.' },
+  packet_data: { type: 'boolean', description: 'Keep packet data with the event (accepted and kept, not acted on in this version). Default false.' },
 } as const;
 
 const rule = {
