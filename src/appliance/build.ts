@@ -2,7 +2,8 @@
 import { parseFirewall, type FirewallPolicy } from '../firewall/index.js';
 import { ProtocolRegistry } from '../protocols/index.js';
 import type { Config } from './config/load.js';
-import type { ConfigProblem, LocatedYaml } from './config/located-yaml.js';
+import type { LocatedYaml } from './config/located-yaml.js';
+import type { ConfigProblem } from './config/problem.js';
 import type { EngineSettings } from './engine-settings.js';
 
 /** The firewall section compiled; its problems with the lines they stand on. `policy` is null when no VM has a policy. */

@@ -9,8 +9,8 @@ import type { RuleSet } from '../ips/index.js';
 import { ProtocolRegistry } from '../protocols/index.js';
 import type { PortDefinition } from '../vswitch/index.js';
 import { CapturePort, PassedFrames, SinkPort, type MacOwner } from './capture-ports.js';
-import { loadConfig, type Config } from './config/load.js';
-import type { ConfigProblem } from './config/located-yaml.js';
+import type { Config } from './config/load.js';
+import type { ConfigProblem } from './config/problem.js';
 import { applySetting, replaySettings, settingsOf, type EngineSettings } from './engine-settings.js';
 import { compileFirewall, registryOf, vmIndex } from './build.js';
 import type { FirewallPolicy } from '../firewall/index.js';
@@ -49,7 +49,7 @@ export interface ReplaySetup {
 }
 
 /** @throws the system error when a file cannot be read */
-export function resolveReplay(request: ReplayRequest): ReplaySetup {
+export async function resolveReplay(request: ReplayRequest): Promise<ReplaySetup> {
   installNativeParts();
   let settings = replaySettings();
   let files = [...request.rules];
@@ -57,6 +57,8 @@ export function resolveReplay(request: ReplayRequest): ReplaySetup {
   let network: ReplayPorts | null = null;
   const problems: ConfigProblem[] = [];
   if (request.config !== undefined) {
+    // Schema compilation alone takes longer than a small capture: only those who bring a configuration pay for it.
+    const { loadConfig } = await import('./config/load.js');
     const loaded = loadConfig(request.config);
     problems.push(...loaded.problems);
     if (loaded.config !== undefined) {

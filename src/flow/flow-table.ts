@@ -75,7 +75,10 @@ export class FlowTable {
   readonly #hashes = new Int32Array(TOUCH_MAX);
   readonly #wheel: TimerWheel;
   readonly #portLimit: number;
-  #free = 0;
+  /** Records given back, linked by R_NEXT; -1 = none. */
+  #free = -1;
+  /** Records from here on were never used: their memory is not touched before it is needed. */
+  #fresh = 0;
   /** Where the search for a record to evict goes on. */
   #hand = 0;
 
@@ -97,7 +100,6 @@ export class FlowTable {
     options.advise?.(this.#index);
     this.#index.fill(EMPTY);
     this.#mask = slots - 1;
-    for (let id = 0; id < capacity; id++) this.records[id * R.R_STRIDE + R.R_NEXT] = id + 1 < capacity ? id + 1 : -1;
     this.#wheel = new TimerWheel(capacity, WHEEL_SECONDS, (id, now) => this.#due(id, now));
   }
 
@@ -196,14 +198,15 @@ export class FlowTable {
       this.refused++;
       return -1;
     }
-    if (this.#free < 0 && !this.#evictFrom(this.#noisiestPort())) {
+    if (this.#free < 0 && this.#fresh === this.capacity && !this.#evictFrom(this.#noisiestPort())) {
       this.refused++;
       return -1;
     }
-    const id = this.#free;
-    const at = id * R.R_STRIDE;
     const r = this.records;
-    this.#free = r[at + R.R_NEXT];
+    let id = this.#free;
+    if (id >= 0) this.#free = r[id * R.R_STRIDE + R.R_NEXT];
+    else id = this.#fresh++;
+    const at = id * R.R_STRIDE;
     const k = this.key;
     const hash = k.hash(this.#seed);
     let slot = hash & this.#mask;

@@ -3,7 +3,7 @@ import { analyse } from '../../firewall/index.js';
 import { formatRefusal } from '../../ips/index.js';
 import { compileFirewall, registryOf } from '../build.js';
 import { loadConfig } from '../config/load.js';
-import { formatProblem } from '../config/located-yaml.js';
+import { formatProblem } from '../config/problem.js';
 import { settingsOf } from '../engine-settings.js';
 import { compileRules, readRuleFiles } from '../rule-files.js';
 

@@ -3,7 +3,7 @@ import { D_FRAME_NO, D_STRIDE } from '../../packet/index.js';
 import { DROP_REASONS } from '../../pipeline/index.js';
 import { OUTCOME_DROPPED } from '../../vswitch/index.js';
 import { EVENT_TYPES } from '../events/eve.js';
-import { formatProblem } from '../config/located-yaml.js';
+import { formatProblem } from '../config/problem.js';
 import { replaySession, resolveReplay, type ReplayRequest } from '../replay-session.js';
 import { Tracer } from '../trace.js';
 
@@ -18,7 +18,7 @@ export async function explain(pcap: string, options: ExplainOptions): Promise<nu
     process.stderr.write('drawbridge: explain needs either --frame or --flow\n');
     return 2;
   }
-  const setup = resolveReplay({ ...options, simulateIps: true });
+  const setup = await resolveReplay({ ...options, simulateIps: true });
   for (const problem of setup.problems) process.stderr.write(`${formatProblem(problem)}\n`);
   for (const wrong of setup.badSettings) process.stderr.write(`drawbridge: ${wrong}\n`);
   if (setup.failed) return 2;

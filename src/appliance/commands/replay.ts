@@ -2,7 +2,7 @@
 import { openSync, closeSync } from 'node:fs';
 import { EVENT_TYPES } from '../events/eve.js';
 import { FileSink } from '../events/sink.js';
-import { formatProblem } from '../config/located-yaml.js';
+import { formatProblem } from '../config/problem.js';
 import { reportRefusals } from '../rule-files.js';
 import { replaySession, resolveReplay, type ReplayRequest } from '../replay-session.js';
 import { Tracer } from '../trace.js';
@@ -23,7 +23,7 @@ export async function replay(pcaps: readonly string[], options: ReplayOptions): 
     process.stderr.write(`drawbridge: ${types}\n`);
     return 2;
   }
-  const setup = resolveReplay(options);
+  const setup = await resolveReplay(options);
   for (const problem of setup.problems) process.stderr.write(`${formatProblem(problem)}\n`);
   for (const wrong of setup.badSettings) process.stderr.write(`drawbridge: ${wrong}\n`);
   if (setup.failed) return 2;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Appliance } from '../appliance.js';
 import { compileFirewall } from '../build.js';
 import { parseConfig } from '../config/load.js';
-import { formatProblem } from '../config/located-yaml.js';
+import { formatProblem } from '../config/problem.js';
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 const FAILED = 'data plane failed: ';

@@ -1,7 +1,8 @@
 /** The one configuration loader: YAML with positions -> schema -> cross checks -> typed settings. Never starts anything. */
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { LocatedYaml, type ConfigProblem, type PathStep } from './located-yaml.js';
+import { LocatedYaml, type PathStep } from './located-yaml.js';
+import type { ConfigProblem } from './problem.js';
 import { portDefinition } from './port-section.js';
 import { configSchema } from './schema.js';
 import { parseSize } from './size.js';

@@ -3,20 +3,7 @@
  * or an engine's complaint about `firewall.policies.web.rules[3].source` points at the text the operator wrote.
  */
 import { LineCounter, parseDocument, isMap, isSeq, isScalar, isPair, type Document, type Node } from 'yaml';
-
-export interface ConfigProblem {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-  /** Path of the value, e.g. `ports[0].vlan.access`; '' for the whole file. */
-  readonly path: string;
-  readonly message: string;
-  readonly severity: 'error' | 'warning';
-}
-
-export function formatProblem(p: ConfigProblem): string {
-  return `${p.file}:${p.line}:${p.column}: ${p.severity}: ${p.path === '' ? '' : `${p.path}: `}${p.message}`;
-}
+import type { ConfigProblem } from './problem.js';
 
 export type PathStep = string | number;
 

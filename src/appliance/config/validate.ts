@@ -1,6 +1,7 @@
 /** JSON Schema validation whose errors an operator can act on: position, what was found, what is accepted. */
 import { Ajv, type ErrorObject } from 'ajv';
-import type { LocatedYaml, ConfigProblem, PathStep } from './located-yaml.js';
+import type { LocatedYaml, PathStep } from './located-yaml.js';
+import type { ConfigProblem } from './problem.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
