@@ -9,7 +9,7 @@ import type { RuleSet } from '../ips/index.js';
 import { ProtocolRegistry } from '../protocols/index.js';
 import type { PortDefinition } from '../vswitch/index.js';
 import { CapturePort, PassedFrames, SinkPort, type MacOwner } from './capture-ports.js';
-import type { Config } from './config/load.js';
+import type { Config, LoadedConfig } from './config/load.js';
 import type { ConfigProblem } from './config/problem.js';
 import { applySetting, replaySettings, settingsOf, type EngineSettings } from './engine-settings.js';
 import { compileFirewall, registryOf, vmIndex } from './build.js';
@@ -22,7 +22,7 @@ import type { Tracer } from './trace.js';
 
 export interface ReplayRequest {
   readonly rules: readonly string[];
-  readonly config?: string;
+  readonly config?: LoadedConfig | undefined;
   readonly simulateIps: boolean;
   readonly set: readonly (readonly [string, string])[];
 }
@@ -49,7 +49,7 @@ export interface ReplaySetup {
 }
 
 /** @throws the system error when a file cannot be read */
-export async function resolveReplay(request: ReplayRequest): Promise<ReplaySetup> {
+export function resolveReplay(request: ReplayRequest): ReplaySetup {
   installNativeParts();
   let settings = replaySettings();
   let files = [...request.rules];
@@ -57,9 +57,7 @@ export async function resolveReplay(request: ReplayRequest): Promise<ReplaySetup
   let network: ReplayPorts | null = null;
   const problems: ConfigProblem[] = [];
   if (request.config !== undefined) {
-    // Schema compilation alone takes longer than a small capture: only those who bring a configuration pay for it.
-    const { loadConfig } = await import('./config/load.js');
-    const loaded = loadConfig(request.config);
+    const loaded = request.config;
     problems.push(...loaded.problems);
     if (loaded.config !== undefined) {
       const compiled = compileFirewall(loaded.config, loaded.yaml);

@@ -4,10 +4,12 @@ import { DROP_REASONS } from '../../pipeline/index.js';
 import { OUTCOME_DROPPED } from '../../vswitch/index.js';
 import { EVENT_TYPES } from '../events/eve.js';
 import { formatProblem } from '../config/problem.js';
+import { configOf } from './replay.js';
 import { replaySession, resolveReplay, type ReplayRequest } from '../replay-session.js';
 import { Tracer } from '../trace.js';
 
-export interface ExplainOptions extends Omit<ReplayRequest, 'simulateIps'> {
+export interface ExplainOptions extends Omit<ReplayRequest, 'simulateIps' | 'config'> {
+  readonly config?: string;
   readonly frame?: number;
   readonly flow?: number;
 }
@@ -18,7 +20,7 @@ export async function explain(pcap: string, options: ExplainOptions): Promise<nu
     process.stderr.write('drawbridge: explain needs either --frame or --flow\n');
     return 2;
   }
-  const setup = await resolveReplay({ ...options, simulateIps: true });
+  const setup = resolveReplay({ ...options, ...(await configOf(options.config)), simulateIps: true });
   for (const problem of setup.problems) process.stderr.write(`${formatProblem(problem)}\n`);
   for (const wrong of setup.badSettings) process.stderr.write(`drawbridge: ${wrong}\n`);
   if (setup.failed) return 2;

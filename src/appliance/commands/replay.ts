@@ -1,13 +1,15 @@
 /** `drawbridge replay`: capture files through exactly the pipeline that live traffic takes. */
 import { openSync, closeSync } from 'node:fs';
 import { EVENT_TYPES } from '../events/eve.js';
+import type { LoadedConfig } from '../config/load.js';
 import { FileSink } from '../events/sink.js';
 import { formatProblem } from '../config/problem.js';
 import { reportRefusals } from '../rule-files.js';
 import { replaySession, resolveReplay, type ReplayRequest } from '../replay-session.js';
 import { Tracer } from '../trace.js';
 
-export interface ReplayOptions extends ReplayRequest {
+export interface ReplayOptions extends Omit<ReplayRequest, 'config'> {
+  readonly config?: string;
   readonly eve?: string;
   readonly events: string;
   readonly write?: string;
@@ -23,7 +25,7 @@ export async function replay(pcaps: readonly string[], options: ReplayOptions): 
     process.stderr.write(`drawbridge: ${types}\n`);
     return 2;
   }
-  const setup = await resolveReplay(options);
+  const setup = resolveReplay({ ...options, ...(await configOf(options.config)) });
   for (const problem of setup.problems) process.stderr.write(`${formatProblem(problem)}\n`);
   for (const wrong of setup.badSettings) process.stderr.write(`drawbridge: ${wrong}\n`);
   if (setup.failed) return 2;
@@ -71,4 +73,11 @@ export function eventTypes(list: string): ReadonlySet<string> | string {
   const names = list.split(',').map((n) => n.trim()).filter(Boolean);
   const unknown = names.find((n) => !(EVENT_TYPES as readonly string[]).includes(n));
   return unknown === undefined ? new Set(names) : `--events: unknown type "${unknown}"; known: all, ${EVENT_TYPES.join(', ')}`;
+}
+
+/** The configuration as `resolveReplay` takes it. Compiling its schema takes longer than a small capture, so only those who bring one wait for it. */
+export async function configOf(file: string | undefined): Promise<{ config: LoadedConfig | undefined }> {
+  if (file === undefined) return { config: undefined };
+  const { loadConfig } = await import('../config/load.js');
+  return { config: loadConfig(file) };
 }

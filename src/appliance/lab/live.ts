@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Appliance } from '../appliance.js';
 import { compileFirewall } from '../build.js';
 import { loadConfig, parseConfig, type Config } from '../config/load.js';
-import { formatProblem } from '../config/located-yaml.js';
+import { formatProblem } from '../config/problem.js';
 import { Evidence } from './evidence.js';
 import { LabNetwork, namespaceRefusal, type LabVm, type Outcome } from './namespaces.js';
 import { DRAWBRIDGE, LAB_CONFIG } from './paths.js';

@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Counters, DropReason, P_DROPS, P_FORWARDED, P_RX_FRAMES } from '../../pipeline/index.js';
-import { formatProblem } from '../config/located-yaml.js';
+import { loadConfig } from '../config/load.js';
+import { formatProblem } from '../config/problem.js';
 import { EVENT_TYPES } from '../events/eve.js';
 import { replaySession, resolveReplay, type ReplaySession, type ReplaySetup } from '../replay-session.js';
 import { Evidence } from './evidence.js';
@@ -13,7 +14,7 @@ import { SCAN_MAY_LEARN, STORY, type StoryStep } from './story.js';
 const TYPES = new Set<string>(EVENT_TYPES);
 
 function labSetup(): ReplaySetup {
-  const setup = resolveReplay({ rules: [], config: LAB_CONFIG, simulateIps: true, set: [] });
+  const setup = resolveReplay({ rules: [], config: loadConfig(LAB_CONFIG), simulateIps: true, set: [] });
   if (setup.failed) throw new Error(setup.problems.map(formatProblem).join('\n'));
   return setup;
 }

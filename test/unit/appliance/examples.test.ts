@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { Document, parseDocument } from 'yaml';
 import { compileFirewall } from '../../../src/appliance/build.js';
-import { formatProblem } from '../../../src/appliance/config/located-yaml.js';
+import { formatProblem } from '../../../src/appliance/config/problem.js';
 import { parseConfig } from '../../../src/appliance/config/load.js';
 
 const root = join(import.meta.dirname, '../../../..');
