@@ -263,7 +263,7 @@ export class DataPlane implements Inspector, StreamSink {
           if (this.streams.segment(view, flow) === STREAM_DROP) return Verdict.DROP;
           if (this.tracer !== null) traceStream(this.tracer, view, flow);
         }
-      } else if (view.payloadLen > 0) {
+      } else if (view.payloadLen > 0 || p.ips.rules.needsFlowObjects) {
         flow = p.pool.attach(view);
         this.#flow = flow;
         if (flow !== null && view.proto === PROTO_UDP) p.app.datagram(view, flow);

@@ -115,7 +115,7 @@ export class Session implements RefusalHandler {
     this.#defrag = new Defragmenter({ inline: s.enforce, memcap: s.defragMemcap, maxDatagrams: s.defragMaxDatagrams, timeout: s.defragTimeout, seed: o.seed });
     this.#app = new AppLayer(o.registry, this.eve);
     this.#ips =
-      o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events });
+      o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events, onAck: !(s.enforce || s.streamInline || s.asyncOneside) });
     const modes = { off: PortPolicies.OFF, detect: PortPolicies.DETECT, prevent: PortPolicies.PREVENT };
     o.ports.forEach((p, i) => this.#ips?.ports.set(i, modes[p.ips], null));
     this.#firewallState = o.firewall === null ? null : new FirewallState(this.table, o.seed);

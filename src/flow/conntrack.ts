@@ -65,7 +65,7 @@ export class ConnTrack {
   }
 
   /**
-   * Classify a packet; sets view.flowId, view.flowDir, view.ctState and, for INVALID, view.reason. Packets of known flows
+   * Classify a packet; sets view.flowId, view.flowDir, view.ctState, view.established and, for INVALID, view.reason. Packets of known flows
    * are counted in their record.
    * - NEW with flowId -1: would open a connection; `commit` enters it.
    * - NEW with flowId >= 0: the other side has not answered yet; the connection was committed before.
@@ -75,6 +75,7 @@ export class ConnTrack {
   lookup(view: PacketView, zone = 0): CtState {
     view.flowId = -1;
     view.flowDir = 0;
+    view.established = false;
     this.events.clear();
     const state = this.#lookup(view, zone);
     view.ctState = state;
@@ -95,7 +96,8 @@ export class ConnTrack {
     const dir = view.flowDir;
     if (dir === 1 && proto === PROTO_UDP) this.#table.setState(id, FlowState.UDP_REPLIED, view.tsSec);
     this.#table.account(id, dir, view);
-    return this.#answered(id) ? CtState.ESTABLISHED : CtState.NEW;
+    view.established = this.#answered(id);
+    return view.established ? CtState.ESTABLISHED : CtState.NEW;
   }
 
   #lookupTcp(view: PacketView, zone: number): CtState {
@@ -104,9 +106,13 @@ export class ConnTrack {
     const cls = segmentClass(view.tcpFlags);
     if (id < 0 || (cls === SEG_SYN && this.#reuses(id, view))) return this.#newTcp(view, cls);
     const dir = view.flowDir;
-    if (this.#strict && table.state(id) === FlowState.NONE) return this.#refuse(view, DropReason.ct_invalid);
+    const state = table.state(id);
+    if (this.#strict && state === FlowState.NONE) return this.#refuse(view, DropReason.ct_invalid);
+    view.established = state >= FlowState.ESTABLISHED;
     const bad = this.#tcp.update(id, dir, view);
     if (bad !== 0) return this.#refuse(view, bad);
+    // What the last packet of a handshake brings along is judged now or never.
+    if (!view.established && view.payloadLen > 0) view.established = table.state(id) >= FlowState.ESTABLISHED;
     table.account(id, dir, view);
     return this.#answered(id) || table.state(id) >= FlowState.ESTABLISHED ? CtState.ESTABLISHED : CtState.NEW;
   }

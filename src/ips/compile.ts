@@ -1,5 +1,5 @@
 /** Rule tree -> CompiledRule, or the reason why not. */
-import { AddressResolver, PortResolver, type AddressExpr, type AddressSet, type PortExpr, type PortSet, type Rule } from 'snort-rule-parser';
+import { AddressResolver, parseAddressExpr, PortResolver, type AddressExpr, type AddressSet, type PortExpr, type PortSet, type Rule } from 'snort-rule-parser';
 import { PROTO_TCP, PROTO_UDP } from '../packet/index.js';
 import type { AppCatalog } from './app-catalog.js';
 import { DEFAULT_CLASSES, type Classification } from './classification.js';
@@ -46,12 +46,14 @@ export class RuleCompiler {
   readonly #addresses: AddressResolver;
   readonly #ports: PortResolver;
   readonly #classes: Readonly<Record<string, Classification>>;
+  readonly #vars: RuleVars;
   readonly #addressSets = new Map<AddressSet, AddressIntervals | null>();
   readonly #portSets = new Map<PortSet, PortBitmap | null>();
 
   constructor(apps: AppCatalog, options: CompileOptions = {}) {
     this.context = new CompileContext(apps, (name) => findKeyword(name) !== undefined || apps.buffer(name) !== null);
     const vars = options.vars ?? DEFAULT_VARS;
+    this.#vars = vars;
     const own = (table: Readonly<Record<string, string>>, name: string): string | undefined => (Object.hasOwn(table, name) ? table[name] : undefined);
     this.#addresses = new AddressResolver((name) => own(vars.addresses, name));
     this.#ports = new PortResolver((name) => own(vars.ports, name));
@@ -99,7 +101,9 @@ export class RuleCompiler {
     }
 
     const { onPacket, onStream } = payloadModes(draft, protocol, header, last, isTransaction);
-    const kind = kindOf(draft, isTransaction, packetDrafts.length > 0, header, headerApps !== null);
+    const perPacket = draft.perPacket || packetDrafts.length > 0 || header.protocol.anyFrame;
+    const negated = this.#negated(rule.sourceAddress) || this.#negated(rule.destinationAddress);
+    const kind = kindOf(draft, isTransaction, perPacket, negated, headerApps !== null);
     const places: PatternPlace[] = isTransaction
       ? txChains.map((chain) => ({ key: chain.key, buffer: chain.buffer, steps: chain.steps }))
       : [{ key: PAYLOAD_KEY, buffer: PAYLOAD_KEY, steps: draft.payload.steps }];
@@ -110,6 +114,8 @@ export class RuleCompiler {
       noalert: draft.noalert || (action.action === RuleAction.PASS && !draft.alert),
       bypass: draft.bypass,
       kind,
+      // Rules about a flow as a whole act on the flow, even those that negated addresses keep from being judged only once.
+      flowAction: kind === RuleKind.PACKET ? !perPacket && !draft.needsFlow : kind !== RuleKind.PAYLOAD,
       header,
       apps,
       directions,
@@ -187,6 +193,15 @@ export class RuleCompiler {
     let intervals = this.#addressSets.get(set);
     if (intervals === undefined) this.#addressSets.set(set, (intervals = set.any ? null : new AddressIntervals(set)));
     return intervals;
+  }
+
+  /** Is some part of an address expression negated, in itself or in a variable it uses? Variables were resolved before. */
+  #negated(expr: AddressExpr): boolean {
+    if (expr.negated) return true;
+    if (expr.kind === 'list') return expr.items.some((item) => this.#negated(item));
+    if (expr.kind !== 'variable') return false;
+    const { expr: value } = parseAddressExpr(this.#vars.addresses[expr.name]!);
+    return value !== null && this.#negated(value);
   }
 
   #portSet(expr: PortExpr, at: number): PortBitmap | null {
@@ -281,11 +296,14 @@ function payloadModes(draft: RuleDraft, protocol: HeaderProtocol | null, header:
   return { onPacket: !isTransaction && (anchored || others), onStream: true };
 }
 
-function kindOf(draft: RuleDraft, isTransaction: boolean, packetChains: boolean, header: RuleHeader, headerApp: boolean): RuleKind {
+/**
+ * Suricata's rule types. Judged once per flow and direction: headers alone, ports included, and keywords that hold for the
+ * flow; negated addresses cost a rule that place.
+ */
+function kindOf(draft: RuleDraft, isTransaction: boolean, perPacket: boolean, negated: boolean, headerApp: boolean): RuleKind {
   if (isTransaction) return RuleKind.TRANSACTION;
   if (draft.payload.steps.length > 0) return RuleKind.PAYLOAD;
-  if (draft.protocolOnly && !draft.requiresPacket && !packetChains && !headerApp) return RuleKind.PROTOCOL_ONLY;
-  if (draft.perPacket || packetChains || headerApp || !header.anyPort || header.protocol.anyFrame) return RuleKind.PACKET;
-  return RuleKind.IP_ONLY;
+  if (perPacket || headerApp) return RuleKind.PACKET;
+  if (draft.protocolOnly && !draft.requiresPacket) return RuleKind.PROTOCOL_ONLY;
+  return draft.protocolOnly || draft.needsFlow || negated ? RuleKind.PACKET : RuleKind.IP_ONLY;
 }
-

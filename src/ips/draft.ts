@@ -104,9 +104,9 @@ export class RuleDraft {
   requiresPacket = false;
   onlyStream = false;
   noStream = false;
-  /** Keywords other than the header and descriptive ones occurred: the rule is no longer judged once per flow. */
+  /** A keyword occurred that may hold for one packet of a flow and not for the next: the rule is judged for every packet. */
   perPacket = false;
-  /** Only app-layer-protocol and what may stand beside it. */
+  /** app-layer-protocol occurred: with nothing per-packet beside it the rule is judged once the protocol is known. */
   protocolOnly = false;
   noalert = false;
   alert = false;

@@ -5,8 +5,8 @@
  * matches.
  */
 import type { Flow, StreamEvents, StreamHalf } from '../flow/index.js';
-import { PacketView, PROTO_TCP, TCP_SYN } from '../packet/index.js';
-import { CtState, DropReason, isDrop, Verdict, type EventOutput } from '../pipeline/index.js';
+import { PacketView, PROTO_TCP } from '../packet/index.js';
+import { DropReason, isDrop, Verdict, type EventOutput } from '../pipeline/index.js';
 import type { Transaction } from '../protocols/index.js';
 import { AlertQueue } from './alert-queue.js';
 import { Candidates } from './candidates.js';
@@ -33,6 +33,8 @@ export interface IpsOptions {
   readonly shared?: SharedState;
   /** What connection tracking noticed about the packet in hand (keyword stream-event). */
   readonly streamEvents?: StreamEvents;
+  /** Bytes of a stream count when they are acknowledged (Suricata's IDS mode), not when they arrive. Default false. */
+  readonly onAck?: boolean;
   /** Application-layer events of the packet in hand that belong to no transaction (AppLayer.packetEvents). */
   readonly packetEvents?: readonly string[];
 }
@@ -64,8 +66,8 @@ export class Ips {
   readonly ports = new PortPolicies();
   readonly #events: EventOutput;
   readonly #prevent: boolean;
-  readonly #passive: boolean;
   readonly #maxAlerts: number;
+  readonly #onAck: boolean;
   readonly #candidates: Candidates;
   readonly #hits: Uint32Array;
   readonly #queue = new AlertQueue();
@@ -79,7 +81,7 @@ export class Ips {
 
   // The packet in hand.
   #half: StreamHalf | null = null;
-  /** Application protocol packet rules go by: passive engines know it only after the packet that shows it is acknowledged. */
+  /** Application protocol for rules that are judged by packet. */
   #headerApp = 0;
   #streamRows: StreamRows | null = null;
   /** TCP payload that no stream took (no flow, depth reached): stream rules look at the packet instead. */
@@ -89,8 +91,8 @@ export class Ips {
     this.rules = rules;
     this.#events = events;
     this.#prevent = (options.mode ?? 'ips') === 'ips';
-    this.#passive = !this.#prevent;
     this.#maxAlerts = options.maxAlertsPerPacket ?? 15;
+    this.#onAck = options.onAck ?? false;
     this.context = new InspectContext(options.shared ?? new SharedState());
     this.context.streamEvents = options.streamEvents ?? null;
     this.context.packetEvents = options.packetEvents ?? [];
@@ -194,13 +196,29 @@ export class Ips {
     ctx.state = state;
     ctx.dir = view.flowDir;
     ctx.app = flow === null ? 0 : flow.app;
-    ctx.established = isEstablished(view, state);
-    this.#headerApp = this.#passive && state !== null && view.proto === PROTO_TCP ? state.app : ctx.app;
     if (state !== null && ctx.app > 0) state.app = ctx.app;
+    this.#headerApp = ctx.app;
+    ctx.appOfDirection = ctx.app;
+    if (ctx.app !== 0 && view.proto === PROTO_TCP) this.#limitApp(flow!, view.flowDir);
     ctx.tx = null;
     this.#half = null;
     this.#streamRows = null;
     this.#streamless = false;
+  }
+
+  /**
+   * What packet rules may know about the application protocol. For app-layer-protocol each direction speaks for itself,
+   * once it has sent something. Passive, bytes count when the receiver has acknowledged them, as Suricata parses them then:
+   * rules that only name a protocol alert for every packet, so this decides how often.
+   */
+  #limitApp(flow: Flow, dir: number): void {
+    const ctx = this.context;
+    const own = flow.half(dir);
+    const other = flow.half(1 - dir);
+    if (this.#onAck && own.acked <= 0) {
+      ctx.appOfDirection = 0;
+      if (other.acked <= 0) this.#headerApp = 0;
+    } else if (own.end <= 0) ctx.appOfDirection = 0;
   }
 
   #judgeDecodeEvents(view: PacketView): void {
@@ -235,7 +253,7 @@ export class Ips {
         state.ipOnlyDone |= bit;
         candidates.addAll(rules.ipOnly[slot]!);
       }
-      if (flow!.app !== 0 && (state.protocolDone & bit) === 0) {
+      if (this.context.appOfDirection !== 0 && (state.protocolDone & bit) === 0) {
         state.protocolDone |= bit;
         candidates.addAll(rules.protocolOnly[dir]!);
       }
@@ -310,7 +328,7 @@ export class Ips {
       fromStream = rule.onStream && this.#matchesStream(rule);
       if (!fromStream && !((rule.onPacket || (rule.onStream && this.#streamless)) && this.#matchesPayload(rule, view))) return;
     }
-    this.matched(rule, null, fromStream || rule.actsOnFlow, fromStream);
+    this.matched(rule, null, fromStream || rule.flowAction, fromStream);
   }
 
   /** Header, direction, port policy and packet tests. */
@@ -452,20 +470,6 @@ export class Ips {
     view.ruleSid = state.dropSid;
     return Verdict.DROP;
   }
-}
-
-/**
- * Established as `flow:established` means it: the packet that completes a TCP handshake does not count yet, unless it
- * brings data, which is judged now or never. Notes in the state that the next packet counts.
- */
-function isEstablished(view: PacketView, state: FlowDetect | null): boolean {
-  if (view.ctState !== CtState.ESTABLISHED) return false;
-  if (view.proto !== PROTO_TCP) return true;
-  if ((view.tcpFlags & TCP_SYN) !== 0) return false;
-  if (state === null) return true;
-  const before = state.established;
-  state.established = true;
-  return before || view.payloadLen > 0;
 }
 
 /** Nothing waits for the bytes of this direction: reassembly may let go of them. */

@@ -14,7 +14,7 @@ export type RuleAction = (typeof RuleAction)[keyof typeof RuleAction];
 
 /** Which sweep of the engine a rule belongs to. */
 export const RuleKind = {
-  /** Header only, no ports: judged once per flow and direction. */
+  /** Header only: judged once per flow and direction. */
   IP_ONLY: 0,
   /** Judged once per flow and direction, when its application protocol is known. */
   PROTOCOL_ONLY: 1,
@@ -67,6 +67,8 @@ export interface RuleParts {
   readonly noalert: boolean;
   readonly bypass: boolean;
   readonly kind: RuleKind;
+  /** Pass, drop and reject hold for the flow, not only for the packet; of payload rules those that matched in a stream do. */
+  readonly flowAction: boolean;
   readonly header: RuleHeader;
   /** Application protocols the rule is about, null = any. */
   readonly apps: readonly number[] | null;
@@ -103,6 +105,8 @@ export class CompiledRule {
   readonly noalert: boolean;
   readonly bypass: boolean;
   readonly kind: RuleKind;
+  /** Pass, drop and reject hold for the flow, not only for the packet; of payload rules those that matched in a stream do. */
+  readonly flowAction: boolean;
   readonly header: RuleHeader;
   readonly apps: readonly number[] | null;
   readonly directions: number;
@@ -130,6 +134,7 @@ export class CompiledRule {
     this.noalert = parts.noalert;
     this.bypass = parts.bypass;
     this.kind = parts.kind;
+    this.flowAction = parts.flowAction;
     this.header = parts.header;
     this.apps = parts.apps;
     this.directions = parts.directions;
@@ -149,15 +154,6 @@ export class CompiledRule {
     this.stateRank = parts.stateRank;
     this.file = parts.file;
     this.line = parts.line;
-  }
-
-  /**
-   * Header-only rules, with or without ports, and rules about a protocol as such decide about the flow; packet tests and
-   * contents of single packets about the packet.
-   */
-  get actsOnFlow(): boolean {
-    if (this.kind === RuleKind.IP_ONLY || this.kind === RuleKind.PROTOCOL_ONLY) return true;
-    return this.kind === RuleKind.PACKET && this.packetMatches.length === 0 && this.packetChains.length === 0 && (this.apps !== null || !this.needsFlow);
   }
 
   /** Is the flow's application protocol one the rule is about? */

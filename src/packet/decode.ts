@@ -310,6 +310,7 @@ function reset(view: PacketView, buf: Uint8Array, off: number, len: number, link
   view.flowId = -1;
   view.flowDir = 0;
   view.ctState = 0;
+  view.established = false;
   view.verdict = 0;
   view.reason = 0;
   view.ruleGid = 0;

@@ -146,6 +146,8 @@ export class PacketView {
   flowDir = 0;
   /** Connection-tracking state of this packet (CtState of pipeline/ct-state.ts). */
   ctState = 0;
+  /** The flow was established when this packet came: TCP before it was judged, others once both sides had sent. */
+  established = false;
   /** Verdict (pipeline/verdict.ts) with its DropReason (pipeline/drop-reason.ts). */
   verdict = 0;
   reason = 0;

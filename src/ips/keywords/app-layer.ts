@@ -14,9 +14,9 @@ class AppProtocolMatch extends PacketMatch {
     super();
   }
 
-  matches({ flow }: InspectContext): boolean {
-    if (flow === null || flow.app === 0) return false;
-    const is = this.failed ? flow.app < 0 : this.ids.includes(flow.app);
+  matches({ appOfDirection }: InspectContext): boolean {
+    if (appOfDirection === 0) return false;
+    const is = this.failed ? appOfDirection < 0 : this.ids.includes(appOfDirection);
     return is !== this.negated;
   }
 }
@@ -37,9 +37,8 @@ export const appLayerProtocol = keyword({
     if (ids === null && name !== 'failed') {
       option.fail({ text: name, at: arg.at + (negated ? 1 : 0) }, 'no parser for this protocol', ['failed', ...draft.context.apps.names], 'unknown-protocol');
     }
-    const others = draft.packetMatches.length;
-    draft.addPacketMatch(new AppProtocolMatch(ids ?? [], negated, name === 'failed'), false);
-    if (others === 0) draft.protocolOnly = true;
+    draft.packetMatches.push(new AppProtocolMatch(ids ?? [], negated, name === 'failed'));
+    draft.protocolOnly = true;
   },
 });
 

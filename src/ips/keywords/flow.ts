@@ -8,8 +8,8 @@ class EstablishedMatch extends PacketMatch {
     super();
   }
 
-  matches({ established }: InspectContext): boolean {
-    return established === this.wanted;
+  matches({ view }: InspectContext): boolean {
+    return view.established === this.wanted;
   }
 }
 
@@ -56,15 +56,18 @@ export const flow = keyword({
         case 'stateless':
           if (state !== '') option.fail(arg, `excludes ${state}`, ['established', 'not_established', 'stateless'], 'conflict');
           state = arg.text.toLowerCase();
+          draft.perPacket = true;
           if (state !== 'stateless') draft.addPacketMatch(new EstablishedMatch(state === 'established'), false);
           break;
         case 'only_stream':
           if (draft.noStream) option.fail(arg, 'excludes no_stream', [], 'conflict');
           draft.onlyStream = true;
+          draft.perPacket = true;
           break;
         case 'no_stream':
           if (draft.onlyStream) option.fail(arg, 'excludes only_stream', [], 'conflict');
           draft.noStream = true;
+          draft.perPacket = true;
           break;
         case 'only_frag':
         case 'no_frag':
@@ -74,6 +77,5 @@ export const flow = keyword({
           option.fail(arg, 'unknown flow option', WORDS);
       }
     }
-    draft.perPacket = true;
   },
 });

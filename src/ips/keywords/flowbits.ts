@@ -61,10 +61,11 @@ export const flowbits = keyword({
       if (name === '' || /\s/.test(name)) option.fail(names, 'not a name of a bit', ['letters, digits, . _ -']);
     }
     const ids = list.map((name) => draft.context.flowbits.id(name));
+    // Setting a bit is the one flowbits action that a rule judged once per flow may have.
+    if (action.text !== 'set') draft.perPacket = true;
     switch (action.text) {
       case 'isset':
       case 'isnotset':
-        draft.perPacket = true;
         draft.packetMatches.push(new FlowBitsMatch(ids, action.text === 'isset'));
         draft.stateRank |= RANK_READS;
         return;

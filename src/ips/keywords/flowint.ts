@@ -80,7 +80,6 @@ export const flowint = keyword({
     if (!OPERATORS.includes(text)) option.fail(operator, 'unknown operator', OPERATORS);
     if (more.length > 0) option.fail(more[0]!, 'unexpected text', ['name,operator,number']);
     const id = draft.context.flowints.id(name.text);
-    draft.perPacket = true;
     if (text === 'isset' || text === 'notset' || text === 'isnotset') {
       if (operand !== undefined) option.fail(operand, `${text} takes no number`, [`name,${text}`]);
       draft.packetMatches.push(new FlowIntMatch(id, text === 'isset' ? 'isset' : 'notset', 0, -1));

@@ -141,7 +141,9 @@ export const ipProto = keyword({
     } else {
       test = parseNumberTest(option, arg, 0, 255);
     }
-    draft.addPacketMatch(new ProtocolMatch(test));
+    // The one packet test that leaves a rule to be judged once per flow.
+    draft.packetMatches.push(new ProtocolMatch(test));
+    draft.requiresPacket = true;
   },
 });
 

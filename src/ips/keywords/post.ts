@@ -33,6 +33,7 @@ export const bypass = keyword({
   value: 'none',
   parse(draft) {
     draft.bypass = true;
+    draft.perPacket = true;
   },
 });
 

@@ -61,7 +61,6 @@ const ACTIONS = ['set', 'unset', 'toggle', 'isset', 'isnotset', 'noalert'];
 
 function add(draft: RuleDraft, action: string, id: number, sub: number, track: number, expire: number): void {
   if (action === 'isset' || action === 'isnotset') {
-    draft.perPacket = true;
     draft.packetMatches.push(new HostBitMatch(id, sub, track, action === 'isset'));
     draft.stateRank |= RANK_READS;
   } else {

@@ -28,8 +28,8 @@ export class InspectContext {
   tx: Transaction | null = null;
   /** Application protocol rules are judged by: the flow's, for a transaction the one that parsed it. */
   app = 0;
-  /** The flow is established in Suricata's sense: for TCP, an earlier packet completed the handshake. */
-  established = false;
+  /** The same as far as this packet's direction has shown it: 0 while it has not sent anything. */
+  appOfDirection = 0;
   /** What connection tracking noticed about the packet; null when nobody tracks. */
   streamEvents: StreamEvents | null = null;
   /** Names of application-layer events of the packet that belong to no transaction. */

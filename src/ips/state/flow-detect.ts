@@ -29,8 +29,6 @@ export class FlowDetect {
   /** Stream rules under way; made on first need. */
   rowsToServer: StreamRows | null = null;
   rowsToClient: StreamRows | null = null;
-  /** A packet of the flow went through after its TCP handshake was complete. */
-  established = false;
   /** Last known application protocol: the one of transactions that an upgrade (CONNECT, STARTTLS) leaves behind. */
   app = 0;
   /** Rule set the indexes above belong to. */
@@ -48,7 +46,6 @@ export class FlowDetect {
     this.protocolDone = 0;
     this.scanned.fill(0);
     this.forgetRules();
-    this.established = false;
     this.app = 0;
     this.generation = 0;
   }

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { CtState, DropReason, Verdict } from '../../../src/pipeline/index.js';
 import { PortPolicies } from '../../../src/ips/index.js';
+import { RuleKind } from '../../../src/ips/rule.js';
 import { engine, feed, newFlow, packet, PROTO_UDP, segment, TestTransaction } from './helper.js';
 
 const UDP = { proto: PROTO_UDP };
@@ -119,7 +120,7 @@ test('fifteen alerts per packet', (t) => {
 
 test('header-only rules once per flow and direction, packet rules every time', (t) => {
   const { ips, events } = engine(`alert ip any any -> any any (sid:1;)
-alert tcp any any -> any 80 (sid:2;)
+alert tcp any any -> any 80 (flags:S; sid:2;)
 alert tcp any any -> any any (flow:to_client; sid:3;)`);
   const flow = newFlow();
   ips.inspect(packet({ flags: 2 }), flow);
@@ -352,6 +353,7 @@ alert http any any -> any any (app-layer-event:http.unable_to_match_response_to_
   ips.inspect(packet({}), flow);
   t.deepEqual(events.take(), []);
   flow.app = 1;
+  feed(flow, 0, 'GET ');
   const tx = new TestTransaction();
   tx.addEvent('http.unable_to_match_response_to_request');
   flow.transactions.push(tx);
@@ -364,7 +366,43 @@ alert http any any -> any any (app-layer-event:http.unable_to_match_response_to_
   t.deepEqual(events.take(), []);
   const other = newFlow(6, 3);
   ips.inspect(packet({}), other);
+  t.deepEqual(events.take(), [], 'this direction has not sent anything');
+  feed(other, 0, 'x');
+  ips.inspect(packet({}), other);
   t.deepEqual(events.take(), [3]);
+});
+
+test('a passive engine knows the protocol once the receiver has acknowledged something', (t) => {
+  const { ips, events } = engine(
+    `alert http any any -> any any (sid:1;)
+alert tcp any any -> any any (app-layer-protocol:http; flow:stateless; sid:2;)
+alert http any any -> any any (content:"GET"; sid:3;)`,
+    { mode: 'ids', onAck: true },
+  );
+  const flow = newFlow(6, 1);
+  segment(ips, flow, 'GET ');
+  t.deepEqual(events.take(), [3], 'contents do not wait');
+  flow.toServer.acked = 4;
+  ips.inspect(packet({ dir: 1 }), flow);
+  t.deepEqual(events.take(), [1], 'the other direction is still silent');
+  ips.inspect(packet({}), flow);
+  t.deepEqual(events.take(), [1, 2]);
+});
+
+test('rule types: what is judged once per flow, and what acts on it', (t) => {
+  const type = (options: string, header = 'tcp any any -> any any'): string => {
+    const rule = engine(`alert ${header} (${options} sid:1;)`).rules.rules[0]!;
+    return `${Object.keys(RuleKind).find((name) => RuleKind[name as keyof typeof RuleKind] === rule.kind)!}${rule.flowAction ? ' flow' : ''}`;
+  };
+  const once = 'IP_ONLY flow';
+  for (const options of ['', 'flowbits:set,a;', 'flowint:a,+,1;', 'xbits:isset,a,track ip_src;', 'noalert;', 'ip_proto:6;', 'threshold:type limit, track by_src, seconds 1, count 2;']) t.is(type(options), once, options);
+  for (const header of ['udp any any -> any 53', 'icmp any any -> any any', 'ip any any -> any any']) t.is(type('', header), once, header);
+  for (const options of ['flow:established;', 'flow:to_server;', 'flowbits:isset,a;', 'flowbits:unset,a;', 'bypass;', 'sameip;', 'ttl:5;', 'app-layer-protocol:http; flow:established;']) t.is(type(options), 'PACKET', options);
+  t.is(type('', 'tcp any any -> !10.0.0.1 any'), 'PACKET flow', 'negated address');
+  t.is(type('', 'tcp $HOME_NET any -> $EXTERNAL_NET any'), 'PACKET flow', 'negated in a variable');
+  t.is(type('', 'http any any -> any any'), 'PACKET flow');
+  t.is(type('flow:established;', 'http any any -> any any'), 'PACKET');
+  for (const options of ['app-layer-protocol:http;', 'app-layer-protocol:http; flow:to_server;', 'app-layer-protocol:http; flowbits:set,a;']) t.is(type(options), 'PROTOCOL_ONLY flow', options);
 });
 
 test('the end of a flow judges what is left', (t) => {
@@ -457,20 +495,6 @@ test('streams that are not inspected are let go', (t) => {
   view.ingress = 3;
   ips.inspect(view, other);
   t.is(other.toServer.inspected, 5000);
-});
-
-test('the packet that completes the handshake is not established yet, unless it carries data', (t) => {
-  const { ips, events } = engine('alert tcp any any -> any any (flow:established; sid:1;)\nalert tcp any any -> any any (flow:not_established; sid:2;)');
-  const flow = newFlow();
-  ips.inspect(packet({ flags: 0x02, established: false }), flow);
-  ips.inspect(packet({ flags: 0x12, dir: 1 }), flow);
-  ips.inspect(packet({ flags: 0x10 }), flow);
-  t.deepEqual(events.take(), [2, 2, 2]);
-  ips.inspect(packet({ flags: 0x10 }), flow);
-  t.deepEqual(events.take(), [1]);
-  const fast = newFlow();
-  ips.inspect(packet({ flags: 0x18, payload: 'x' }), fast);
-  t.deepEqual(events.take(), [1]);
 });
 
 test('header-only and protocol rules act on the flow, packet tests on the packet', (t) => {

@@ -161,7 +161,8 @@ export function packet(fields: PacketFields = {}): PacketView {
   view.payloadLen = data.length;
   view.flowDir = fields.dir ?? 0;
   view.flowId = fields.flowId ?? 1;
-  view.ctState = fields.established === false ? CtState.NEW : CtState.ESTABLISHED;
+  view.established = fields.established !== false;
+  view.ctState = view.established ? CtState.ESTABLISHED : CtState.NEW;
   view.tsSec = Math.floor(fields.time ?? 1000);
   view.tsUsec = Math.round(((fields.time ?? 1000) % 1) * 1e6);
   return view;
