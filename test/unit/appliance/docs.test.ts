@@ -38,4 +38,12 @@ for (const page of pages) {
     }
     t.pass();
   });
+
+  test(`files that ${page} names exist`, (t) => {
+    const text = readFileSync(join(root, page), 'utf8');
+    for (const [, path = ''] of text.matchAll(/`((?:src|test|scripts|examples|native|packages|schema|docs)\/[\w./-]+)`/g)) {
+      if (!MEASURED.has(path)) t.true(existsSync(join(root, path)), path);
+    }
+    t.pass();
+  });
 }

@@ -35,8 +35,17 @@ function completed(block: string): string {
   return String(doc);
 }
 
+/** Compose files and Prometheus rules: at least YAML. */
+function syntax(block: string): string[] {
+  return parseDocument(block).errors.map((e) => e.message);
+}
+
 for (const name of readdirSync(join(root, 'docs')).filter((f) => f.endsWith('.md'))) {
   const text = readFileSync(join(root, 'docs', name), 'utf8');
+  test(`docs/${name}, other YAML`, (t) => {
+    for (const [, block] of text.matchAll(/^```yaml \w+\n([\s\S]*?)^```$/gm)) t.deepEqual(syntax(block!), []);
+    t.pass();
+  });
   const blocks = [...text.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map((m) => m[1]!);
   blocks.forEach((block, i) => {
     test(`docs/${name}, configuration block ${i + 1}`, (t) => {
