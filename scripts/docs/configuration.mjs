@@ -57,7 +57,7 @@ function isStructured(node) {
 function walk(node, path, rows, seen) {
   const branches = branchesOf(node);
   if (branches !== undefined) {
-    walkBranches(branches, path, rows, seen);
+    walkBranches(branches, path, rows, seen, node.properties ?? {});
     return;
   }
   if (node.properties !== undefined) {
@@ -74,7 +74,7 @@ function walk(node, path, rows, seen) {
 }
 
 /** Alternatives that are told apart by a constant (ports by `type`): what all share first, then what is each one's own. */
-function walkBranches(branches, path, rows, seen) {
+function walkBranches(branches, path, rows, seen, around) {
   const objects = branches.filter((b) => b.properties !== undefined);
   const tag = objects.length < 2 ? undefined : Object.keys(objects[0].properties).find((k) => objects.every((b) => isTag(b.properties[k])));
   if (tag === undefined) {
@@ -83,7 +83,7 @@ function walkBranches(branches, path, rows, seen) {
   }
   const shared = Object.keys(objects[0].properties).filter((k) => k !== tag && objects.every((b) => JSON.stringify(b.properties[k]) === JSON.stringify(objects[0].properties[k])));
   const tags = objects.flatMap((b) => tagValues(b.properties[tag]));
-  rows.push([code(`${path}.${tag}`), tags.map(code).join(', '), '*required*', cell(objects[0].properties[tag].description ?? 'Selects which of the settings below apply.')]);
+  rows.push([code(`${path}.${tag}`), tags.map(code).join(', '), '*required*', cell(around[tag]?.description ?? objects[0].properties[tag].description ?? 'Selects which of the settings below apply.')]);
   for (const key of shared) row(objects[0].properties[key], `${path}.${key}`, objects.every((b) => (b.required ?? []).includes(key)), rows, seen);
   for (const branch of objects) {
     const label = tagValues(branch.properties[tag]).map(code).join(' or ');

@@ -23,7 +23,7 @@ const interfaceName = { type: 'string', minLength: 1, maxLength: 15, pattern: '^
 
 export const PORT_TYPES = {
   tap: {
-    help: 'TAP device: the network card of a virtual machine. Created when it does not exist.',
+    help: 'TAP device that this process holds; the other end is an interface (for VMs whose VMM opens a TAP itself use af-packet). Created when it does not exist.',
     properties: {
       device: { ...interfaceName, description: 'Interface name; %d is replaced by a free number.' },
       offloads: { type: 'boolean', default: true, description: 'Exchange GSO super-frames and partial checksums with the guest.' },
@@ -35,7 +35,7 @@ export const PORT_TYPES = {
     create: (options: TapPortOptions) => new TapPort(options),
   },
   'af-packet': {
-    help: 'Existing interface through a packet socket: the host side of a container veth pair, or an uplink.',
+    help: 'Existing interface through a packet socket: the TAP of a QEMU, libvirt or Firecracker VM, the host side of a container veth pair, or an uplink.',
     properties: {
       interface: { ...interfaceName, description: 'Interface name.' },
       offloads: { type: 'boolean', default: true, description: 'Exchange GSO super-frames and partial checksums.' },
