@@ -6,9 +6,9 @@
  *
  *   node scripts/setup.mjs [--test]      --test also installs what the test suite drives (iperf3, tcpdump, nmap, ...)
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -79,10 +79,15 @@ function npmPackages() {
   const stamp = join(root, 'node_modules', '.drawbridge-lock');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === want) return;
   step('installing npm packages');
-  // Install scripts are refused here and the two optional native packages are built by name below: nothing else may run code.
-  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
-  run(process.execPath, [join(root, 'scripts/build-optional.mjs')]);
+  // Install scripts are refused: the two optional native packages are built by name, nothing else may run code.
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error']);
   writeFileSync(stamp, want);
+}
+
+/** A script of ours that tells itself what is wrong: its exit code says enough here. */
+function script(name) {
+  const r = spawnSync(process.execPath, [join(root, 'scripts', name)], { cwd: root, stdio: ['ignore', 2, 2] });
+  if (r.status !== 0) throw new Error(`${name} failed, see above`);
 }
 
 try {
@@ -90,8 +95,8 @@ try {
   if (major < 20 || (major === 20 && minor < 19)) throw new Error(`Node.js >= 20.19 is needed, this is ${process.versions.node}`);
   debianPackages();
   npmPackages();
-  mkdirSync(join(root, 'dist'), { recursive: true });
-  execFileSync(process.execPath, [join(root, 'scripts/build.mjs')], { cwd: root, stdio: ['ignore', 2, 2] });
+  script('build-optional.mjs');
+  script('build.mjs');
 } catch (error) {
   process.stderr.write(`setup: ${error.message}\n`);
   process.exit(1);

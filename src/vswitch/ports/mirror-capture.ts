@@ -58,7 +58,7 @@ function load<T>(name: string): T {
   try {
     return require(name) as T;
   } catch (error) {
-    throw new Error(`mirror ports need the optional package "${name}" (npm install ${name}; it needs libpcap): ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`mirror ports need the optional package "${name}" (npm run setup builds it; it needs a C++ compiler and libpcap-dev): ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
 }
 
