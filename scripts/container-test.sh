@@ -16,6 +16,7 @@ base=${NODE_IMAGE:-node:24-bookworm-slim}
 [ -e /dev/net/tun ] || skip "there is no /dev/net/tun"
 for tool in ip curl ping nsenter; do command -v "$tool" >/dev/null || skip "$tool is not installed"; done
 $engine image inspect "$base" >/dev/null 2>&1 || timeout 120 $engine pull -q "$base" >/dev/null 2>&1 || skip "the base image $base cannot be had"
+$engine run --rm --network=none --entrypoint true "$base" >/dev/null 2>&1 || skip "this machine does not let $engine run a container"
 
 work=$(mktemp -d /run/drawbridge-container.XXXXXX)
 image=drawbridge-test:$$
