@@ -16,7 +16,7 @@ import {
   type StreamSink,
 } from '../flow/index.js';
 import { ReconKind, type Firewall, type FirewallState } from '../firewall/index.js';
-import { PROTO_TCP, PROTO_UDP, PacketView, decodeInner } from '../packet/index.js';
+import { MAX_TUNNEL_DEPTH, PROTO_TCP, PROTO_UDP, PacketView, decodeInner } from '../packet/index.js';
 import { CtState, DropReason, Verdict, isDrop } from '../pipeline/index.js';
 import { PortPolicies, type Ips } from '../ips/index.js';
 import type { AppLayer } from '../protocols/index.js';
@@ -61,7 +61,8 @@ export class DataPlane implements Inspector, StreamSink {
   /** Set by the builder: the stream engine needs this object as its sink. */
   streams!: StreamEngine;
   readonly #p: DataPlaneParts;
-  readonly #inner = new PacketView();
+  /** Views of the packets inside tunnels, by depth. */
+  readonly #inner = Array.from({ length: MAX_TUNNEL_DEPTH + 1 }, () => new PacketView());
   /** Flow of the packet at hand, for reports. */
   #flow: Flow | null = null;
 
@@ -124,11 +125,15 @@ export class DataPlane implements Inspector, StreamSink {
     if (view.ipVersion === 0) return this.#judgeLink(view);
     if (!view.fragment) return this.#judgeIp(view);
     const whole = p.fragments.add(view);
-    if (view.reason !== 0) {
-      this.#inspectPayload(view, null);
+    const { reason } = view;
+    // A fragment may pass by itself, since it is of no use until the last one does.
+    const alone = this.#inspectPayload(view, null);
+    if (isDrop(alone)) return alone;
+    if (reason !== 0) {
+      view.reason = reason;
       return p.strict ? Verdict.DROP : Verdict.NONE;
     }
-    if (whole === null) return this.#judgeFragment(view);
+    if (whole === null) return alone;
     // The fragment that completes the datagram carries the judgement on all of it: without it the rest is useless.
     if (this.tracer !== null) tracePacket(this.tracer, whole);
     const verdict = this.#judgeIp(whole);
@@ -141,9 +146,10 @@ export class DataPlane implements Inspector, StreamSink {
     return verdict;
   }
 
-  /** Truncated or contradictory headers: only decoder events can match, and nothing behind the bad header is believed. */
+  /** Truncated or contradictory headers: rules about what stands before the bad header can match, and nothing behind it is believed. */
   #judgeMalformed(view: PacketView): number {
     view.flowId = -1;
+    view.payloadLen = 0;
     const verdict = this.#inspectPayload(view, null);
     if (isDrop(verdict)) return verdict;
     if (!this.#p.strict || this.#p.failOpenSanity[view.ingress] !== 0) return verdict;
@@ -158,12 +164,6 @@ export class DataPlane implements Inspector, StreamSink {
     const verdict = this.#firewall(view, CtState.UNTRACKED);
     if (isDrop(verdict)) return verdict;
     return Math.max(verdict, this.#inspectPayload(view, null));
-  }
-
-  /** A fragment of an incomplete datagram: it may pass, since it is of no use until the last one does. */
-  #judgeFragment(view: PacketView): number {
-    view.flowId = -1;
-    return this.#inspectPayload(view, null);
   }
 
   #judgeIp(view: PacketView): number {
@@ -203,29 +203,9 @@ export class DataPlane implements Inspector, StreamSink {
 
   /** A packet inside a tunnel has its own flow and is inspected like any other; its verdict falls on the outer frame. */
   #judgeInner(outer: PacketView): number {
-    const p = this.#p;
-    if (outer.tunnelDepth > 0) return Verdict.NONE; // one view for inner packets: deeper nesting is judged by its outer packet
-    const inner = this.#inner;
+    const inner = this.#inner[outer.tunnelDepth]!;
     if (!decodeInner(outer, inner)) return Verdict.NONE;
-    inner.verdict = 0;
-    inner.reason = 0;
-    inner.ruleGid = 0;
-    inner.ruleSid = 0;
-    let verdict: number;
-    if (inner.malformed !== 0 || inner.ipVersion === 0 || inner.fragment) {
-      inner.flowId = -1;
-      verdict = this.#inspectPayload(inner, null);
-    } else {
-      const ct = p.tracker.lookup(inner, vlanZone(inner));
-      if (inner.flowId >= 0 && p.table.hasFlags(inner.flowId, S_DROPPED)) {
-        outer.reason = DropReason.flow_dropped;
-        return Verdict.DROP;
-      }
-      inner.reason = 0;
-      if (ct === CtState.NEW && inner.flowId < 0 && p.tracker.commit(inner) < 0) inner.reason = 0;
-      verdict = this.#inspectFlow(inner, ct);
-      if (verdict >= Verdict.DROP_FLOW && inner.flowId >= 0) p.table.setFlags(inner.flowId, S_DROPPED);
-    }
+    const verdict = this.#judgeTunnelled(inner);
     if (isDrop(verdict)) {
       outer.reason = inner.reason;
       outer.ruleGid = inner.ruleGid;
@@ -233,6 +213,46 @@ export class DataPlane implements Inspector, StreamSink {
     }
     if (inner.modified) outer.modified = true;
     return verdict;
+  }
+
+  #judgeTunnelled(inner: PacketView): number {
+    const p = this.#p;
+    if (inner.malformed !== 0) {
+      inner.payloadLen = 0;
+      return this.#inspectPayload(inner, null);
+    }
+    if (inner.ipVersion === 0) return this.#inspectPayload(inner, null);
+    if (inner.fragment) return this.#judgeTunnelledFragment(inner);
+    const ct = p.tracker.lookup(inner, vlanZone(inner));
+    if (inner.flowId >= 0 && p.table.hasFlags(inner.flowId, S_DROPPED)) {
+      inner.reason = DropReason.flow_dropped;
+      return Verdict.DROP;
+    }
+    inner.reason = 0;
+    if (ct === CtState.NEW && inner.flowId < 0 && p.tracker.commit(inner) < 0) inner.reason = 0;
+    const verdict = this.#inspectFlow(inner, ct);
+    if (verdict >= Verdict.DROP_FLOW && inner.flowId >= 0) p.table.setFlags(inner.flowId, S_DROPPED);
+    return inner.tunnel === 0 || isDrop(verdict) ? verdict : Math.max(verdict, this.#judgeInner(inner));
+  }
+
+  #judgeTunnelledFragment(inner: PacketView): number {
+    const { fragments, strict } = this.#p;
+    const whole = fragments.add(inner);
+    const verdict = this.#inspectPayload(inner, null);
+    if (isDrop(verdict)) return verdict;
+    if (inner.reason !== 0) {
+      if (strict) return Verdict.DROP;
+      inner.reason = 0;
+    }
+    if (whole === null) return verdict;
+    const judged = this.#judgeTunnelled(whole);
+    if (isDrop(judged)) {
+      inner.reason = whole.reason;
+      inner.ruleGid = whole.ruleGid;
+      inner.ruleSid = whole.ruleSid;
+      fragments.condemn(whole.reason);
+    }
+    return Math.max(verdict, judged);
   }
 
   #firewall(view: PacketView, ct: number): number {

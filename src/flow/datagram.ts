@@ -20,6 +20,8 @@ const END = 1;
 const FROM = 2;
 const TO = 3;
 const COLUMNS = 4;
+/** Ranges a datagram has room for at first. */
+const FIRST_RANGES = 64;
 
 export class Datagram {
   // Key and place in the table, written by Defragmenter.
@@ -55,9 +57,9 @@ export class Datagram {
   #spare: Int32Array;
 
   /** @param maxRanges fragments kept apart; one with more pieces is refused */
-  constructor(maxRanges: number) {
-    this.#ranges = new Int32Array(maxRanges * COLUMNS);
-    this.#spare = new Int32Array(maxRanges * COLUMNS);
+  constructor(readonly maxRanges: number) {
+    this.#ranges = new Int32Array(Math.min(maxRanges, FIRST_RANGES) * COLUMNS);
+    this.#spare = new Int32Array(this.#ranges.length);
   }
 
   /** Forget everything but the key. The data buffer must have been given back. */
@@ -67,11 +69,21 @@ export class Datagram {
     this.covered = 0;
     this.headerLen = 0;
     this.#count = 0;
+    if (this.#ranges.length <= FIRST_RANGES * COLUMNS) return;
+    this.#ranges = new Int32Array(FIRST_RANGES * COLUMNS);
+    this.#spare = new Int32Array(FIRST_RANGES * COLUMNS);
   }
 
   /** One past the highest byte that is there. */
   get highest(): number {
     return this.#count === 0 ? 0 : this.#ranges[(this.#count - 1) * COLUMNS + END];
+  }
+
+  /** True when some byte of [start, end) is there already. */
+  overlaps(start: number, end: number): boolean {
+    const r = this.#ranges;
+    for (let i = 0; i < this.#count; i++) if (start < r[i * COLUMNS + END] && end > r[i * COLUMNS + START]) return true;
+    return false;
   }
 
   /** True when src[off, +(end - start)) contradicts bytes that are there for [start, end). */
@@ -108,9 +120,13 @@ export class Datagram {
    * @returns false when it would fall into too many pieces; nothing changed
    */
   place(start: number, end: number, src: Uint8Array, off: number, policy: OverlapPolicy): boolean {
-    const r = this.#ranges;
     // A fragment adds at most one piece per gap and splits at most one range in two.
-    if (this.#count * 2 + 2 > r.length / COLUMNS && !this.#fits(start, end, policy)) return false;
+    if (this.#count * 2 + 2 > this.#ranges.length / COLUMNS) {
+      const pieces = this.#piecesWith(start, end, policy);
+      if (pieces > this.maxRanges) return false;
+      if (pieces > this.#ranges.length / COLUMNS) this.#grow(pieces);
+    }
+    const r = this.#ranges;
     const out = this.#spare;
     let n = 0;
     let cursor = start;
@@ -144,8 +160,16 @@ export class Datagram {
     return true;
   }
 
+  #grow(pieces: number): void {
+    const room = Math.min(this.maxRanges, pieces * 2) * COLUMNS;
+    const ranges = new Int32Array(room);
+    ranges.set(this.#ranges);
+    this.#ranges = ranges;
+    this.#spare = new Int32Array(room);
+  }
+
   /** Exact count of the ranges that `place` would leave, for lists that are nearly full. */
-  #fits(start: number, end: number, policy: OverlapPolicy): boolean {
+  #piecesWith(start: number, end: number, policy: OverlapPolicy): number {
     const r = this.#ranges;
     let n = 0;
     let cursor = start;
@@ -161,7 +185,7 @@ export class Datagram {
       cursor = Math.min(e, end);
     }
     if (cursor < end) n++;
-    return n <= r.length / COLUMNS;
+    return n;
   }
 
   /** Bytes [lo, hi) become those of the fragment [from, to) at src[off...]. */

@@ -10,7 +10,7 @@
  * The table never evicts: forgetting a datagram whose first fragments passed would let the rest pass unseen. When it is
  * full, or one switch port holds its share, new datagrams are refused; the timeout makes room.
  */
-import { decode, internetChecksum, LinkType, type PacketView } from '../packet/index.js';
+import { decode, DecodeEvent, internetChecksum, LinkType, setEvent, type PacketView } from '../packet/index.js';
 import { DropReason } from '../pipeline/index.js';
 import { BytePool, copyRange, fmix32, mix32, putBe16, TimerWheel } from '../util/index.js';
 import { Datagram, MAX_FRAGMENT_HEADER, type OverlapPolicy } from './datagram.js';
@@ -41,7 +41,7 @@ export interface DefragOptions {
   readonly maxDatagrams?: number;
   /** Largest share (0..1] of datagrams and memory that one switch port may hold. Default 1. */
   readonly portShare?: number;
-  /** Fragments of one datagram. Default 256. */
+  /** Fragments of one datagram. Default 1200: a datagram of 64 KiB in fragments of 64 bytes. */
   readonly maxFragments?: number;
   /** Bytes of all datagrams together. Default 32 MiB. */
   readonly memcap?: number;
@@ -55,6 +55,7 @@ export interface DefragOptions {
 
 const MAX_PORTS = 4096;
 const MAX_IP_PACKET = 65_535;
+const MIN_IPV4_HEADER = 20;
 const WHEEL_SECONDS = 128;
 
 export class Defragmenter {
@@ -95,7 +96,7 @@ export class Defragmenter {
     this.#seed = options.seed ?? 0;
     this.#maxDatagrams = options.maxDatagrams ?? 4096;
     this.#portLimit = Math.max(1, Math.floor(this.#maxDatagrams * (options.portShare ?? 1)));
-    this.#maxFragments = options.maxFragments ?? 256;
+    this.#maxFragments = options.maxFragments ?? 1200;
     this.#timeout = options.timeout ?? 60;
     this.#minFirst = options.minFirstFragment ?? 0;
     this.#minOffset = options.minOffset ?? 0;
@@ -107,7 +108,7 @@ export class Defragmenter {
   }
 
   /**
-   * Take a fragment (`view.fragment` is true).
+   * Take a fragment (`view.fragment` is true). Notes the decoder events of fragments in `view`.
    * @param whole filled by COMPLETE: the packet as it was before fragmentation, in a buffer that stays valid until the
    *              next call; port, time, frame number, MACs and tags are those of this fragment, `desc` is -1
    */
@@ -125,6 +126,8 @@ export class Defragmenter {
       len &= ~7;
     }
     const end = start + len;
+    const v4 = view.ipVersion === 4;
+    if ((v4 ? MIN_IPV4_HEADER : 0) + end > MAX_IP_PACKET) setEvent(view, v4 ? DecodeEvent['ipv4.frag_pkt_too_large'] : DecodeEvent['ipv6.frag_pkt_too_large']);
     if (len <= 0 || headerLen + end > MAX_IP_PACKET) return this.#refuse(view, null);
     if (start === 0 ? headerLen + len < this.#minFirst && more : start < this.#minOffset) return this.#refuse(view, null);
     let index = this.#find(view, zone);
@@ -135,6 +138,7 @@ export class Defragmenter {
       view.reason = d.condemned;
       return DefragResult.INVALID;
     }
+    if (d.overlaps(start, end)) setEvent(view, v4 ? DecodeEvent['ipv4.frag_overlap'] : DecodeEvent['ipv6.frag_overlap']);
     if (!lengthAgrees(d, end, more)) return this.#refuse(view, d);
     if (d.contradicts(start, end, view.buf, at)) {
       this.overlaps++;
@@ -178,6 +182,7 @@ export class Defragmenter {
 
   #noRoom(view: PacketView): DefragResult {
     this.memcapHits++;
+    setEvent(view, view.ipVersion === 4 ? DecodeEvent['ipv4.frag_ignored'] : DecodeEvent['ipv6.frag_ignored']);
     view.reason = DropReason.defrag_memcap;
     return DefragResult.MEMCAP;
   }

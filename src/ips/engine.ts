@@ -127,7 +127,7 @@ export class Ips {
     }
     this.#begin(view, flow, state);
     if (view.eventCount > 0) this.#judgeDecodeEvents(view);
-    if (view.malformed === 0 || view.ipVersion === 0) this.#judgePacket(view, flow, state);
+    this.#judgePacket(view, flow, state);
     if (flow !== null && flow.transactions.length > 0) this.#tx.inspect(flow, view.flowDir, false);
     const verdict = this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, mode);
     if (flow === null || state === null || !this.#tx.finishedUnjudged(flow, 1 - view.flowDir)) return verdict;

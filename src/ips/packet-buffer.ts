@@ -23,6 +23,18 @@ function setRange(out: PacketRange, off: number, len: number): boolean {
   return off >= 0 && len > 0;
 }
 
+/** Length of an ICMP header with what belongs to it by its type (RFC 792, 950, 1256); payload begins behind the first eight bytes. */
+function icmpHeaderLen(view: PacketView): number {
+  const fixed = view.payloadOff - view.l4Off;
+  return fixed + Math.min(view.payloadLen, icmpExtra(view));
+}
+
+function icmpExtra({ icmpType, buf, l4Off }: PacketView): number {
+  if (icmpType === 9) return buf[l4Off + 4]! * buf[l4Off + 5]! * 4; // router advertisement: addresses times words of each
+  if (icmpType === 13 || icmpType === 14) return 12; // timestamps
+  return icmpType === 17 || icmpType === 18 ? 4 : 0; // address mask
+}
+
 /** The IP header with its options or extension headers, or a transport header with its options. */
 export const PACKET_BUFFERS: readonly PacketBuffer[] = [
   {
@@ -53,7 +65,7 @@ export const PACKET_BUFFERS: readonly PacketBuffer[] = [
     name: 'icmpv4.hdr',
     protocols: [PROTO_ICMP],
     version: 0,
-    range: (view, out) => view.proto === PROTO_ICMP && setRange(out, view.l4Off, view.payloadOff - view.l4Off),
+    range: (view, out) => view.proto === PROTO_ICMP && setRange(out, view.l4Off, icmpHeaderLen(view)),
   },
   {
     name: 'icmpv6.hdr',

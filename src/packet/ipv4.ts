@@ -72,7 +72,13 @@ export function decodeIpv4(view: PacketView): void {
   const frag = data.getUint16(at + 6);
   if (hdrLen > IPV4_HEADER_LEN) {
     decodeOptions(view, at + IPV4_HEADER_LEN, hdrLen - IPV4_HEADER_LEN);
-    if (view.malformed !== 0) return;
+    if (view.malformed !== 0) {
+      // Receivers disagree about such a header, so nothing of it is believed: not even the addresses.
+      view.ipVersion = 0;
+      view.proto = 0;
+      view.payloadLen = 0;
+      return;
+    }
   }
   if (frag !== 0) {
     view.ipFlags = ((frag >>> 13) & IP_MF) | ((frag >>> 13) & IP_DF) | ((frag >>> 13) & IP_RESERVED);

@@ -1,4 +1,7 @@
-/** Teredo (RFC 4380): IPv6 in UDP behind optional authentication and origin indications. */
+/**
+ * Teredo (RFC 4380): IPv6 in UDP, perhaps behind an origin indication. Packets with an authentication indication only set
+ * the tunnel up (section 5.2.1) and are no tunnel themselves.
+ */
 import { be16 } from '../util/index.js';
 import { ETHERTYPE_IPV6 } from './ether-type.js';
 import type { PacketView } from './packet-view.js';
@@ -12,8 +15,6 @@ export function decodeTeredo(view: PacketView): void {
   const buf = view.buf;
   const end = view.payloadOff + view.payloadLen;
   let at = view.payloadOff;
-  if (end - at < IPV6_HEADER_LEN) return;
-  if (buf[at] === 0 && buf[at + 1] === 1) at += 13 + buf[at + 2]! + buf[at + 3]!; // section 5.1.1, authentication
   if (end - at < IPV6_HEADER_LEN) return;
   if (buf[at] === 0 && buf[at + 1] === 0) at += 8; // section 5.1.1, origin indication
   if (end - at < IPV6_HEADER_LEN) return;
