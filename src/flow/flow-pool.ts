@@ -4,6 +4,7 @@
  */
 import type { PacketView } from '../packet/index.js';
 import { Flow } from './flow.js';
+import { R_FIRST_SEC } from './flow-record.js';
 import type { FlowTable } from './flow-table.js';
 
 export class FlowPool {
@@ -63,6 +64,7 @@ export class FlowPool {
     flow.id = id;
     flow.eveId = this.#table.eveId(id);
     flow.proto = this.#table.proto(id);
+    flow.startSec = this.#table.word(id, R_FIRST_SEC);
     return flow;
   }
 

@@ -18,6 +18,8 @@ export class Flow implements FlowFacts {
   eveId = 0;
   /** IP protocol number. */
   proto = 0;
+  /** Time of the first packet, seconds since the epoch. */
+  startSec = 0;
   /** Application protocol: 0 unknown (still probing), -1 given up, otherwise an id of the protocol registry (>= 1). */
   app = 0;
   appProto = '';
@@ -44,6 +46,7 @@ export class Flow implements FlowFacts {
     this.id = -1;
     this.eveId = 0;
     this.proto = 0;
+    this.startSec = 0;
     this.app = 0;
     this.appProto = '';
     this.toServer.reset();

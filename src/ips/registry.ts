@@ -11,8 +11,10 @@ import { byteJump } from './keywords/byte-jump.js';
 import { byteMath } from './keywords/byte-math.js';
 import { byteTest } from './keywords/byte-test.js';
 import { depth, distance, endswith, fastPattern, nocase, offset, rawbytes, replace, startswith, within } from './keywords/content-modifiers.js';
+import * as checksums from './keywords/checksums.js';
 import { content, uricontent } from './keywords/content.js';
 import { decodeEvent, streamEvent } from './keywords/events.js';
+import { flowAge } from './keywords/flow-age.js';
 import { flow } from './keywords/flow.js';
 import { flowbits } from './keywords/flowbits.js';
 import { flowint } from './keywords/flowint.js';
@@ -23,6 +25,7 @@ import { pcre } from './keywords/pcre.js';
 import { alert, bypass, config, noalert, prefilter, tag } from './keywords/post.js';
 import { bsize, isdataat, urilen } from './keywords/sizes.js';
 import { streamSize } from './keywords/stream-size.js';
+import * as tlsNames from './keywords/tls-names.js';
 import { detectionFilter, threshold } from './keywords/threshold.js';
 import * as transforms from './keywords/transforms.js';
 import { dnsOpcode, dnsRcode, tlsCertChainLen, tlsVersion } from './keywords/tx-numbers.js';
@@ -57,10 +60,12 @@ export const KEYWORDS = [
   transforms.headerLowercase, transforms.stripPseudoHeaders,
   // the packet
   numbers.dsize, numbers.ttl, numbers.tos, numbers.id, numbers.seq, numbers.ack, numbers.window, numbers.itype, numbers.icode,
-  numbers.icmpId, numbers.icmpSeq, numbers.tcpMss, numbers.ipProto, numbers.sameip,
+  numbers.icmpId, numbers.icmpSeq, numbers.icmpv6Mtu, numbers.tcpMss, numbers.ipProto, numbers.sameip,
+  checksums.ipv4Csum, checksums.tcpv4Csum, checksums.tcpv6Csum, checksums.udpv4Csum, checksums.udpv6Csum, checksums.icmpv4Csum, checksums.icmpv6Csum,
   flags, ipopts, fragbits, fragoffset, decodeEvent, streamEvent,
   // the flow
-  flow, flowbits, flowint, xbits, hostbits, streamSize, appLayerProtocol, appLayerEvent,
+  flow, flowAge, flowbits, flowint, xbits, hostbits, streamSize, appLayerProtocol, appLayerEvent,
+  tlsNames.tlsSubject, tlsNames.tlsIssuerdn, tlsNames.tlsFingerprint,
   dnsOpcode, dnsRcode, tlsCertChainLen, tlsVersion,
   // afterwards
   threshold, detectionFilter, noalert, alert, bypass, tag, prefilter, config,

@@ -1,7 +1,7 @@
 import { keyword } from '../keyword.js';
 import { ByteOp, ByteTestStep } from '../match/step.js';
 import { splitWord, type Arg, type OptionText } from '../option.js';
-import { FORMAT_WORDS, FormatReader, MAX_OFFSET, maskOf, valueOrVariable } from './byte-args.js';
+import { FORMAT_WORDS, FormatReader, maskOf, valueOrVariable } from './byte-args.js';
 
 const OPERATORS: Readonly<Record<string, number>> = {
   '<': ByteOp.LT,
@@ -20,6 +20,9 @@ function wide(text: string): { hi: number; lo: number } | null {
   const value = BigInt.asUintN(64, BigInt(text.replace(/^[+-]/, '')) * (negative ? -1n : 1n));
   return { hi: Number(value >> 32n), lo: Number(value & 0xffff_ffffn) };
 }
+
+/** byte_test takes offsets no buffer has; they never match. */
+const MAX_TEST_OFFSET = 0x7fff_ffff;
 
 export const byteTest = keyword({
   name: 'byte_test',
@@ -46,7 +49,7 @@ export const byteTest = keyword({
     } else {
       step.valueVar = draft.variable(option, value);
     }
-    const place = valueOrVariable(draft, option, offset, -MAX_OFFSET, MAX_OFFSET);
+    const place = valueOrVariable(draft, option, offset, -MAX_TEST_OFFSET, MAX_TEST_OFFSET);
     step.offset = place.value;
     step.offsetVar = place.variable;
     const format = new FormatReader(option, step.format);

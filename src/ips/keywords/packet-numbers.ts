@@ -3,10 +3,11 @@ import { keyword, type Keyword } from '../keyword.js';
 import type { InspectContext } from '../match/context.js';
 import { PacketMatch } from '../match/match.js';
 import { Compare, NumberTest, parseNumberTest } from '../option.js';
+import { be32 } from '../../util/index.js';
 import { PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP } from '../../packet/index.js';
 import type { PacketView } from '../../packet/packet-view.js';
 
-const FIELD = { DSIZE: 0, TTL: 1, TOS: 2, ID: 3, SEQ: 4, ACK: 5, WINDOW: 6, ITYPE: 7, ICODE: 8, ICMP_ID: 9, ICMP_SEQ: 10, MSS: 11, IP_PROTO: 12 } as const;
+const FIELD = { DSIZE: 0, TTL: 1, TOS: 2, ID: 3, SEQ: 4, ACK: 5, WINDOW: 6, ITYPE: 7, ICODE: 8, ICMP_ID: 9, ICMP_SEQ: 10, MSS: 11, IP_PROTO: 12, MTU: 13 } as const;
 
 /** ICMP messages that carry an identifier and a sequence number: echo, timestamp, information, address mask. */
 function hasIdentifier(view: PacketView): boolean {
@@ -62,6 +63,9 @@ function valueOf(view: PacketView, field: number, negated: boolean): number {
       return hasIdentifier(view) ? view.icmpId : -1;
     case FIELD.ICMP_SEQ:
       return hasIdentifier(view) ? view.icmpSeq : -1;
+    case FIELD.MTU:
+      // RFC 4443 section 3.2: packet too big carries it where echo has its identifier.
+      return icmp && view.proto === PROTO_ICMPV6 && view.icmpType === 2 ? be32(view.buf, view.l4Off + 4) >>> 0 : -1;
     case FIELD.MSS:
       return tcp ? view.mss : -1;
     default:
@@ -92,6 +96,7 @@ export const itype = numeric('itype', FIELD.ITYPE, 255, 'ICMP or ICMPv6 type.');
 export const icode = numeric('icode', FIELD.ICODE, 255, 'ICMP or ICMPv6 code.');
 export const icmpId = numeric('icmp_id', FIELD.ICMP_ID, 65_535, 'Identifier of an ICMP echo or similar message.');
 export const icmpSeq = numeric('icmp_seq', FIELD.ICMP_SEQ, 65_535, 'Sequence number of an ICMP echo or similar message.');
+export const icmpv6Mtu = numeric('icmpv6.mtu', FIELD.MTU, 0xffff_ffff, 'MTU that an ICMPv6 packet too big message names.');
 export const tcpMss = numeric('tcp.mss', FIELD.MSS, 65_535, 'Maximum segment size option of a TCP packet.', true);
 
 /** window takes a negation, but no comparison. */

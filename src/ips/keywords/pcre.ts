@@ -44,7 +44,7 @@ const OTHER = ['R', 'B', 'O'];
 export const pcre = keyword({
   name: 'pcre',
   kind: 'content',
-  help: 'A Perl-compatible regular expression that has to match in the buffer; with ! it must not.',
+  help: 'A Perl-compatible regular expression that has to match in the buffer; with ! it must not. Captures into variables are accepted and not kept.',
   usage: ['pcre:"/expression/modifiers"', 'pcre:!"/expression/modifiers"'],
   value: 'required',
   parse(draft, option: OptionText) {
@@ -53,9 +53,6 @@ export const pcre = keyword({
     const { expression, modifiers, negated } = decoded;
     const start = option.value.indexOf(expression);
     const lettersAt = start + expression.length + 1;
-    if (decoded.captures.length > 0 || /\(\?P<(?:flow|pkt)_/.test(expression)) {
-      option.fail({ text: decoded.captures[0] ?? expression, at: Math.max(0, start) }, 'captures into variables are not supported', [], 'not-supported');
-    }
     let options = 0;
     let relative = false;
     let buffer = '';
