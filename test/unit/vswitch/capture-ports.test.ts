@@ -154,7 +154,7 @@ test('mirror bounds: rotation, sampling, rate', (t) => {
   t.is(limited.written, 10);
   t.is(limited.limited, 90);
   t.throws(() => new PcapMirror({ file: path(), maxFiles: 0 }), { instanceOf: RangeError });
-  t.throws(() => new PcapMirror({ file: join(dir, 'none', 'x.pcap') }), { code: 'ENOENT' });
+  t.throws(() => new PcapMirror({ file: join(file, 'x.pcap') }), { code: 'EEXIST' }, 'a folder whose name is a file');
 });
 
 test('a mirror whose disk fails stops and says why; the frames go on', (t) => {
