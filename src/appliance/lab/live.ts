@@ -58,15 +58,16 @@ export async function liveLab(options: LiveOptions): Promise<number> {
     process.stderr.write('drawbridge: a lab is running already on this machine\n');
     return 1;
   }
-  const lab = new LiveLab({ ...options, metrics: options.metrics ?? (await freeMetrics()) });
+  let lab: LiveLab | null = null;
   try {
+    lab = new LiveLab({ ...options, metrics: options.metrics ?? (await freeMetrics()) });
     return await lab.run();
   } catch (error) {
-    if (lab.stopSignal !== '') return 1;
+    if (lab !== null && lab.stopSignal !== '') return 1;
     process.stderr.write(`drawbridge: the lab failed: ${error instanceof Error ? error.message : String(error)}\n`);
     return 1;
   } finally {
-    await lab.close();
+    await lab?.close();
     lock.close();
   }
 }
