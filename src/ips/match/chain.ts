@@ -20,6 +20,12 @@ const MATCH = 1;
 const NO_MATCH = 0;
 /** No occurrence of an earlier step can change this failure. */
 const GIVE_UP = -1;
+/**
+ * A content that may lie anywhere behind its predecessor, and what follows it, failed: occurrences of the predecessor
+ * further on leave a part of what was searched, so trying them is in vain. Without this a pattern that is frequent in the
+ * bytes makes the search quadratic.
+ */
+const EXHAUSTED = -2;
 
 const PCRE_NOMATCH = -1;
 const PCRE_LIMIT = -47;
@@ -42,6 +48,8 @@ export class ChainInspector {
   }
 
   #run(ctx: InspectContext, chain: readonly Step[], index: number): number {
+    // A jump goes where the bytes say, and variables change with what was extracted: what failed once may succeed further on.
+    let erratic = false;
     for (let i = index; i < chain.length; i++) {
       if (++this.#steps >= RECURSION_LIMIT) {
         ctx.counters.recursionLimit++;
@@ -52,7 +60,10 @@ export class ChainInspector {
       switch (step.op) {
         case OP_CONTENT: {
           const content = step as ContentStep;
-          if (content.nextRelative && !content.negated) return this.#contentThenRest(ctx, content, chain, i);
+          if (content.nextRelative && !content.negated) {
+            result = this.#contentThenRest(ctx, content, chain, i);
+            return result === EXHAUSTED && erratic ? NO_MATCH : result;
+          }
           result = this.#content(ctx, content, ctx.cursor, 0);
           break;
         }
@@ -67,12 +78,15 @@ export class ChainInspector {
           break;
         case OP_BYTE_JUMP:
           result = byteJump(ctx, step as ByteJumpStep);
+          erratic = true;
           break;
         case OP_BYTE_EXTRACT:
           result = byteExtract(ctx, step as ByteExtractStep);
+          erratic = true;
           break;
         case OP_BYTE_MATH:
           result = byteMath(ctx, step as ByteMathStep);
+          erratic = true;
           break;
         case OP_ISDATAAT:
           result = isDataAt(ctx, step as IsDataAtStep);
@@ -85,7 +99,7 @@ export class ChainInspector {
         default:
           return GIVE_UP;
       }
-      if (result !== MATCH) return result;
+      if (result !== MATCH) return result === EXHAUSTED && erratic ? NO_MATCH : result;
     }
     return MATCH;
   }
@@ -98,6 +112,7 @@ export class ChainInspector {
       if (found !== MATCH) return found;
       const end = ctx.cursor;
       const rest = this.#run(ctx, chain, i + 1);
+      if (rest === EXHAUSTED) return !step.relative ? GIVE_UP : step.distanceVar < 0 ? EXHAUSTED : NO_MATCH;
       if (rest !== NO_MATCH) return rest;
       from = end - step.bytes.length + 1;
     }
@@ -155,7 +170,7 @@ export class ChainInspector {
       if (found < 0) return MATCH;
       return step.relative ? NO_MATCH : GIVE_UP;
     }
-    if (found < 0) return step.relative ? NO_MATCH : GIVE_UP;
+    if (found < 0) return step.unbounded ? EXHAUSTED : step.relative ? NO_MATCH : GIVE_UP;
     ctx.cursor = found + m;
     return MATCH;
   }
@@ -167,7 +182,8 @@ export class ChainInspector {
       if (this.#pcre(ctx, step, cursor, from) !== MATCH) return NO_MATCH;
       from = (step.relative ? cursor : 0) + this.#ovector[0]! + 1;
       const rest = this.#run(ctx, chain, i + 1);
-      if (rest !== NO_MATCH) return rest;
+      // A later match of an expression may end earlier, so nothing is ever exhausted here.
+      if (rest !== NO_MATCH && rest !== EXHAUSTED) return rest;
       if (from > ctx.len) return NO_MATCH;
     }
   }
@@ -198,7 +214,7 @@ export class ChainInspector {
     ctx.cursor = 0;
     const result = this.#run(ctx, step.data, 0);
     ctx.setBuffer(buf, off, len, position, complete);
-    return result;
+    return result === EXHAUSTED ? NO_MATCH : result;
   }
 }
 

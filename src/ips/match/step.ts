@@ -61,6 +61,11 @@ export class ContentStep extends Step {
   get relative(): boolean {
     return this.hasDistance || this.hasWithin;
   }
+
+  /** It may lie anywhere from a fixed distance behind its predecessor on. */
+  get unbounded(): boolean {
+    return this.hasDistance && !this.hasWithin && !this.hasDepth && !this.negated && !this.endsWith && this.distanceVar < 0 && this.offsetVar < 0;
+  }
 }
 
 export class PcreStep extends Step {

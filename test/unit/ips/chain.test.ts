@@ -124,8 +124,18 @@ test('the prefilter loses no match: packets and streams in pieces', (t) => {
   t.pass();
 });
 
-test('recursion is limited and counted', (t) => {
+test('contents that may lie anywhere behind each other are not tried in every combination', (t) => {
   const chain = `content:"a"; ${'content:"a"; distance:0; '.repeat(6)}content:"b"; distance:0;`;
+  const { ips, events } = engine(`alert udp any any -> any any (${chain} sid:1;)`, { withoutPrefilter: true });
+  ips.inspect(packet({ proto: PROTO_UDP, payload: 'a'.repeat(1000) }), null);
+  t.deepEqual(events.take(), []);
+  t.is(ips.context.counters.recursionLimit, 0);
+  ips.inspect(packet({ proto: PROTO_UDP, payload: `${'a'.repeat(1000)}b` }), null);
+  t.deepEqual(events.take(), [1]);
+});
+
+test('recursion is limited and counted', (t) => {
+  const chain = `content:"a"; ${'content:"a"; distance:0; within:50; '.repeat(6)}content:"b"; distance:0; within:50;`;
   const { ips, events } = engine(`alert udp any any -> any any (${chain} sid:1;)`, { withoutPrefilter: true });
   ips.inspect(packet({ proto: PROTO_UDP, payload: 'a'.repeat(1000) }), null);
   t.deepEqual(events.take(), []);
