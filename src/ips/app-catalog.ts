@@ -65,6 +65,6 @@ export class AppCatalog {
   }
 
   isMultiInstance(name: string): boolean {
-    return MULTI_INSTANCE.has(name);
+    return MULTI_INSTANCE.has(name) || name.startsWith('frame.');
   }
 }

@@ -263,6 +263,7 @@ function finishSteps(steps: readonly Step[], context: CompileContext): void {
 /** Directions in which every buffer of the rule exists. */
 function directionsOf(draft: RuleDraft, chains: readonly TxChain[], last: OptionText): number {
   let directions = draft.directions;
+  for (const match of draft.txMatches) directions &= match.directions;
   for (const chain of chains) {
     let offered = 0;
     for (const spec of chain.specs) if (spec !== null) offered |= (spec.toServer ? DIR_TO_SERVER : 0) | (spec.toClient ? DIR_TO_CLIENT : 0);

@@ -13,17 +13,27 @@ import { byteTest } from './keywords/byte-test.js';
 import { depth, distance, endswith, fastPattern, nocase, offset, rawbytes, replace, startswith, within } from './keywords/content-modifiers.js';
 import * as checksums from './keywords/checksums.js';
 import { content, uricontent } from './keywords/content.js';
+import * as dhcp from './keywords/dhcp.js';
+import * as dnp3 from './keywords/dnp3.js';
+import * as enip from './keywords/enip.js';
 import { decodeEvent, streamEvent } from './keywords/events.js';
 import { flowAge } from './keywords/flow-age.js';
 import { flow } from './keywords/flow.js';
 import { flowbits } from './keywords/flowbits.js';
 import { flowint } from './keywords/flowint.js';
+import { frame } from './keywords/frame.js';
+import * as ike from './keywords/ike.js';
+import * as krb5 from './keywords/krb5.js';
 import * as meta from './keywords/meta.js';
+import { modbus } from './keywords/modbus.js';
+import * as mqtt from './keywords/mqtt.js';
 import { flags, fragbits, fragoffset, ipopts } from './keywords/packet-flags.js';
 import * as numbers from './keywords/packet-numbers.js';
 import { pcre } from './keywords/pcre.js';
 import { alert, bypass, config, noalert, prefilter, tag } from './keywords/post.js';
+import * as rfb from './keywords/rfb.js';
 import { bsize, isdataat, urilen } from './keywords/sizes.js';
+import * as snmp from './keywords/snmp.js';
 import { streamSize } from './keywords/stream-size.js';
 import * as tlsNames from './keywords/tls-names.js';
 import { detectionFilter, threshold } from './keywords/threshold.js';
@@ -66,7 +76,17 @@ export const KEYWORDS = [
   // the flow
   flow, flowAge, flowbits, flowint, xbits, hostbits, streamSize, appLayerProtocol, appLayerEvent,
   tlsNames.tlsSubject, tlsNames.tlsIssuerdn, tlsNames.tlsFingerprint,
-  dnsOpcode, dnsRcode, tlsCertChainLen, tlsVersion,
+  // application protocols
+  frame, dnsOpcode, dnsRcode, tlsCertChainLen, tlsVersion,
+  dhcp.dhcpLeasetime, dhcp.dhcpRenewalTime, dhcp.dhcpRebindingTime,
+  dnp3.dnp3Func, dnp3.dnp3Ind, dnp3.dnp3Obj,
+  enip.enipCommand, enip.cipService,
+  ike.ikeExchtype, ike.ikeChosenSaAttribute, ike.ikeKeyExchangePayloadLength, ike.ikeNoncePayloadLength,
+  krb5.krb5MsgType, krb5.krb5ErrCode, krb5.krb5TicketEncryption,
+  modbus,
+  mqtt.mqttType, mqtt.mqttQos, mqtt.mqttProtocolVersion, mqtt.mqttReasonCode, mqtt.mqttFlags, mqtt.mqttConnectFlags,
+  rfb.rfbSectype, rfb.rfbSecresult,
+  snmp.snmpVersion, snmp.snmpPduType,
   // afterwards
   threshold, detectionFilter, noalert, alert, bypass, tag, prefilter, config,
 ] as const;

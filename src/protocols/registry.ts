@@ -1,10 +1,23 @@
 /** The one table of application protocols. Adding a protocol is adding a row here and its file or folder. */
+import { DHCP_PROTOCOL } from './dhcp.js';
+import { DNP3_PROTOCOL } from './dnp3/index.js';
 import { DNS_TCP, DNS_UDP } from './dns/index.js';
+import { ENIP_TCP, ENIP_UDP } from './enip.js';
 import { FTP_PROTOCOL } from './ftp.js';
 import { http1Protocol, type Http1Options } from './http1/index.js';
+import { IKE_PROTOCOL } from './ike.js';
+import { KRB5_TCP, KRB5_UDP } from './krb5.js';
+import { MODBUS_PROTOCOL } from './modbus.js';
+import { MQTT_PROTOCOL } from './mqtt.js';
 import type { AppProtocol } from './parser.js';
+import { RDP_PROTOCOL } from './rdp.js';
+import { RFB_PROTOCOL } from './rfb.js';
+import { SIP_PROTOCOL } from './sip.js';
 import { SMTP_PROTOCOL } from './smtp/index.js';
+import { SNMP_PROTOCOL } from './snmp.js';
 import { SSH_PROTOCOL } from './ssh.js';
+import { TELNET_PROTOCOL } from './telnet.js';
+import { TFTP_PROTOCOL } from './tftp.js';
 import { TLS } from './tls/index.js';
 
 export interface ProtocolOptions {
@@ -23,7 +36,11 @@ export class ProtocolRegistry {
   readonly udp: readonly number[];
 
   constructor(options: ProtocolOptions = {}) {
-    const rows: AppProtocol[] = [http1Protocol(options.http1), TLS, SSH_PROTOCOL, SMTP_PROTOCOL, FTP_PROTOCOL, DNS_UDP, DNS_TCP];
+    const rows: AppProtocol[] = [
+      http1Protocol(options.http1), TLS, SSH_PROTOCOL, SMTP_PROTOCOL, FTP_PROTOCOL, DNS_UDP, DNS_TCP,
+      RFB_PROTOCOL, MQTT_PROTOCOL, RDP_PROTOCOL, KRB5_TCP, KRB5_UDP, TELNET_PROTOCOL, MODBUS_PROTOCOL, DNP3_PROTOCOL, ENIP_TCP, ENIP_UDP,
+      SIP_PROTOCOL, DHCP_PROTOCOL, SNMP_PROTOCOL, TFTP_PROTOCOL, IKE_PROTOCOL,
+    ];
     this.protocols = rows
       .filter((row) => !options.disabled?.includes(row.name))
       .map((row) => {

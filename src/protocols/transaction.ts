@@ -93,6 +93,11 @@ export abstract class Transaction {
     return -1;
   }
 
+  /** Values of a number of which a transaction has several (http2.frametype), null when `integer` has the only one. */
+  integers(_name: string, _dir: number): readonly number[] | null {
+    return null;
+  }
+
   /** Raise an application-layer event; a transaction raises each at most once. */
   addEvent(name: string): void {
     if (this.events === null) this.events = [name];

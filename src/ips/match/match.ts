@@ -17,6 +17,8 @@ export const TxOutcome = { NO: 0, YES: 1, LATER: 2 } as const;
 
 /** Looks at a transaction as a whole: app-layer-event. */
 export abstract class TxMatch {
+  /** Directions in which what is looked for exists: bit 0 to server, bit 1 to client. */
+  readonly directions: number = 3;
   /** @param done nothing more will change in this direction */
   abstract evaluate(tx: Transaction, dir: number, done: boolean): number;
 }

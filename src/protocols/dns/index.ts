@@ -6,28 +6,20 @@ import type { Flow } from '../../flow/index.js';
 import { TO_SERVER } from '../../flow/index.js';
 import type { TransactionRecord } from '../../pipeline/index.js';
 import { printable } from '../bytes.js';
+import { MessageTransaction } from '../message.js';
 import { PROBE_MORE, PROBE_NO, PROBE_YES, type AppParser, type AppProtocol } from '../parser.js';
-import { Transaction, type BufferSpec, type ByteSlice } from '../transaction.js';
+import { type Transaction, type BufferSpec, type ByteSlice } from '../transaction.js';
 import { DnsMessage, NameFlag, type ResourceRecord } from './message.js';
 import { rcodeName, rdataText, typeName } from './names.js';
 
 const QR = 0x8000;
 const Z = 0x0040;
 
-export class DnsTransaction extends Transaction {
+export class DnsTransaction extends MessageTransaction {
   readonly message: DnsMessage;
-  /** Direction the message travelled: 0 to server. */
-  readonly dir: number;
-
   constructor(id: number, dir: number, message: DnsMessage) {
-    super();
-    this.id = id;
-    this.dir = dir;
+    super(id, dir);
     this.message = message;
-    this.progressToServer = this.progressToClient = 1;
-    this.doneToServer = this.doneToClient = true;
-    this.dirtyToServer = dir === TO_SERVER;
-    this.dirtyToClient = dir !== TO_SERVER;
   }
 
   get opcode(): number {

@@ -1,6 +1,7 @@
 /** The fields of an X.509 certificate that rules and the log use, by a bounded walk over its DER (RFC 5280 section 4.1). */
 import { createHash } from 'node:crypto';
 import { ascii, printable } from '../bytes.js';
+import { Der } from '../encoding/der.js';
 
 export interface Certificate {
   readonly subject: Uint8Array;
@@ -23,53 +24,6 @@ const ABBREVIATIONS: Readonly<Record<string, string>> = {
   '0.9.2342.19200300.100.1.1': 'UID', '0.9.2342.19200300.100.1.25': 'DC', '1.2.840.113549.1.9.1': 'emailAddress',
   '1.3.6.1.4.1.311.60.2.1.1': 'jurisdictionL', '1.3.6.1.4.1.311.60.2.1.2': 'jurisdictionST', '1.3.6.1.4.1.311.60.2.1.3': 'jurisdictionC',
 };
-
-/** A cursor over DER elements; `ok` turns false at the first thing that does not fit. */
-class Der {
-  readonly buf: Uint8Array;
-  pos: number;
-  readonly end: number;
-  tag = 0;
-  /** Content of the element read last. */
-  off = 0;
-  stop = 0;
-
-  constructor(buf: Uint8Array, pos: number, end: number) {
-    this.buf = buf;
-    this.pos = pos;
-    this.end = end;
-  }
-
-  /** Read one element header and step over the element. @returns false at the end or when lengths do not fit */
-  next(): boolean {
-    const { buf } = this;
-    let p = this.pos;
-    if (p + 2 > this.end) return false;
-    this.tag = buf[p]!;
-    if ((this.tag & 31) === 31) return false; // multi-byte tags do not occur in certificates
-    let len = buf[p + 1]!;
-    p += 2;
-    if (len >= 128) {
-      let n = len & 127;
-      if (n === 0 || n > 3 || p + n > this.end) return false;
-      len = 0;
-      for (; n > 0; n--) len = (len << 8) | buf[p++]!;
-    }
-    if (p + len > this.end) return false;
-    this.off = p;
-    this.stop = p + len;
-    this.pos = this.stop;
-    return true;
-  }
-
-  expect(tag: number): boolean {
-    return this.next() && this.tag === tag;
-  }
-
-  inside(): Der {
-    return new Der(this.buf, this.off, this.stop);
-  }
-}
 
 function oidText(buf: Uint8Array, off: number, end: number): string {
   if (off >= end) return '';
