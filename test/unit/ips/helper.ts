@@ -3,7 +3,7 @@ import { RuleSet, Ips, type IpsOptions, type RuleSetOptions } from '../../../src
 import { Flow } from '../../../src/flow/index.js';
 import { PacketView, PROTO_TCP, PROTO_UDP } from '../../../src/packet/index.js';
 import { CtState, type EventOutput, type FlowFacts, type SignatureInfo, type TransactionRecord } from '../../../src/pipeline/index.js';
-import { ByteSlice, Transaction, type AppParser, type AppProtocol, type BufferSpec } from '../../../src/protocols/index.js';
+import { ByteSlice, ProtocolRegistry, Transaction, type AppParser, type AppProtocol, type BufferSpec } from '../../../src/protocols/index.js';
 
 export const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
 
@@ -73,10 +73,10 @@ export const PROTOCOLS: readonly AppProtocol[] = [
     ...['tls.version', 'tls.random', 'tls.random_time', 'tls.random_bytes'].map((name) => buffer(name, true, true, 1)),
   ]),
   protocol('smtp', ['tcp'], [buffer('file.data', true, false, 1, true)]),
-  protocol('ftp', ['tcp'], []),
   protocol('ftp-data', ['tcp'], []),
   protocol('smb', ['tcp'], []),
-  protocol('ssh', ['tcp'], []),
+  // the others are real: their keywords only have to load here
+  ...new ProtocolRegistry().protocols.filter(({ name }) => !['http', 'dns', 'tls', 'smtp', 'ftp-data', 'smb'].includes(name)),
 ];
 
 export interface SeenAlert {
