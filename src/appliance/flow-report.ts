@@ -85,6 +85,8 @@ export function flowEndView(view: PacketView, table: FlowTable, id: number, dir:
   view.tsUsec = 0;
   view.flowId = id;
   view.flowDir = dir;
+  const state = table.state(id);
+  view.established = state >= FlowState.UDP_NEW ? table.packets(id, 1) > 0 : state >= FlowState.ESTABLISHED;
   const [from, to] = [table.switchPort(id, dir), table.switchPort(id, 1 - dir)];
   view.ingress = from === PORT_UNKNOWN ? 0 : from;
   view.egress = to === PORT_UNKNOWN ? -1 : to;

@@ -115,7 +115,7 @@ export class Session implements RefusalHandler {
     this.#defrag = new Defragmenter({ inline: s.enforce, memcap: s.defragMemcap, maxDatagrams: s.defragMaxDatagrams, timeout: s.defragTimeout, seed: o.seed });
     this.#app = new AppLayer(o.registry, this.eve);
     this.#ips =
-      o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events, onAck: !(s.enforce || s.streamInline || s.asyncOneside) });
+      o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events, packetEvents: this.#app.packetEvents, onAck: !(s.enforce || s.streamInline || s.asyncOneside) });
     const modes = { off: PortPolicies.OFF, detect: PortPolicies.DETECT, prevent: PortPolicies.PREVENT };
     o.ports.forEach((p, i) => this.#ips?.ports.set(i, modes[p.ips], null));
     this.#firewallState = o.firewall === null ? null : new FirewallState(this.table, o.seed);
@@ -298,10 +298,11 @@ export class Session implements RefusalHandler {
 
   #flowEnds(id: number, cause: EndCause): void {
     const flow = this.#pool.flowOf(id);
-    if (flow !== null && this.#ips !== null && !this.table.hasFlags(id, S_DROPPED) && flow.app > 0) {
+    if (flow !== null && this.#ips !== null && !this.table.hasFlags(id, S_DROPPED)) {
       for (const dir of [0, 1]) {
-        this.#app.end(null, flow, dir);
         flowEndView(this.#endView, this.table, id, dir);
+        this.#streams.finish(this.#endView, flow, dir);
+        this.#app.end(null, flow, dir);
         this.#ips.inspectEnd(this.#endView, flow);
       }
     }

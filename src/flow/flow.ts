@@ -35,6 +35,8 @@ export class Flow implements FlowFacts {
   /** Owned by web: SecLang transaction state. */
   web: object | null = null;
   uninspected: Uninspected = '';
+  /** TCP: the beginning was not seen, or only one direction is: the first bytes may be an answer. */
+  midstream = false;
 
   /** The half whose bytes travel in direction `dir`. */
   half(dir: number): StreamHalf {
@@ -56,5 +58,6 @@ export class Flow implements FlowFacts {
     this.detect = null;
     this.web = null;
     this.uninspected = '';
+    this.midstream = false;
   }
 }

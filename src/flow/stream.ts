@@ -120,6 +120,12 @@ export class StreamEngine {
     return this.#segment(view, flow, dir);
   }
 
+  /** Passive: the flow is over, so nothing will fill its gaps; deliver what waits behind them in direction `dir`. */
+  finish(view: PacketView, flow: Flow, dir: number): void {
+    const half = flow.half(dir);
+    if (!this.#inline && half.held !== null && !half.stopped) this.#skipGaps(view, flow, half, dir, Number.POSITIVE_INFINITY);
+  }
+
   /** Give back everything a flow holds; register with FlowPool.onRelease. */
   release(flow: Flow): void {
     this.#discard(flow.toServer);
@@ -135,8 +141,11 @@ export class StreamEngine {
       return STREAM_OK;
     }
     if (this.#events.outOfWindow) return STREAM_OK;
-    if ((flags & TCP_SYN) !== 0) this.#start(half, (view.seq + 1) | 0);
-    else if (!half.open && !this.#pickUp(view, flow, dir)) {
+    if ((flags & TCP_SYN) !== 0) {
+      this.#start(half, (view.seq + 1) | 0);
+      if ((flags & TCP_ACK) !== 0 && !flow.half(1 - dir).open) flow.midstream = true;
+    }
+    if (!half.open && !this.#pickUp(view, flow, dir)) {
       this.uninspectedBytes += view.payloadLen;
       return STREAM_OK;
     }
@@ -173,6 +182,7 @@ export class StreamEngine {
       if (flow.uninspected === '') flow.uninspected = 'midstream';
       return false;
     }
+    flow.midstream = true;
     this.#start(flow.half(dir), view.seq);
     if (!other.open && (view.tcpFlags & TCP_ACK) !== 0) this.#start(other, view.ack);
     return true;
@@ -186,7 +196,8 @@ export class StreamEngine {
       half.closed = true;
       this.#sink.end(view, flow, d);
     }
-    this.release(flow);
+    // Passive, bytes behind a gap may not have been judged; they stay until the flow ends.
+    if (this.#inline) this.release(flow);
   }
 
   // ---- acknowledgements ------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@
  * sent (END), the highest one the peer allows (MAXEND) and the largest window the sender offered (MAXWIN), and accepts
  * what could be honest under those bounds.
  */
-import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TCP_URG, type PacketView } from '../packet/index.js';
+import { TCP_ACK, TCP_FIN, TCP_OPT_TIMESTAMP, TCP_RST, TCP_SYN, TCP_URG, type PacketView } from '../packet/index.js';
 import { DropReason } from '../pipeline/index.js';
 import * as R from './flow-record.js';
 import type { FlowTable } from './flow-table.js';
@@ -84,6 +84,7 @@ export class TcpTracker {
     if (segmentClass(view.tcpFlags) === SEG_SYN) {
       // Until the answer comes MAXEND holds the lowest acknowledgement that makes sense: the SYN without its data.
       r[s + 1] = (view.seq + 1) | 0;
+      this.#noteTimestamp(o, view);
       this.#setScale(at, dir, view.wscale < 0 ? R.SCALE_NONE : view.wscale);
       return;
     }
@@ -125,6 +126,11 @@ export class TcpTracker {
   /** All but ACK segments of an established connection. */
   #transition(id: number, at: number, dir: number, view: PacketView, cls: number, word: number, state: number): number {
     if (state === FlowState.NONE) return 0;
+    if (state === FlowState.SYN_SENT && dir === 1 && !this.#echoesTimestamp(at, view)) {
+      this.#events.add(StreamEvent.pkt_invalid_timestamp);
+      this.#events.outOfWindow = true;
+      return this.#strict ? DropReason.ct_invalid_seq : 0;
+    }
     switch (cls) {
       case SEG_SYN:
         return this.#syn(id, at, dir, view, word, state);
@@ -137,6 +143,23 @@ export class TcpTracker {
     }
   }
 
+  /**
+   * Keep the timestamp of a SYN until the answer. The other side has no window yet, so its words of the record hold it:
+   * MAXEND the value, MAXWIN whether there is one.
+   */
+  #noteTimestamp(o: number, view: PacketView): void {
+    const stamped = (view.tcpOptions & TCP_OPT_TIMESTAMP) !== 0;
+    this.#records[o + 1] = stamped ? view.tsVal : 0;
+    this.#records[o + 2] = stamped ? 1 : 0;
+  }
+
+  /** Does the answer to a SYN echo its timestamp (RFC 7323 section 3.2)? One that was never sent cannot be echoed. */
+  #echoesTimestamp(at: number, view: PacketView): boolean {
+    if ((view.tcpOptions & TCP_OPT_TIMESTAMP) === 0 || view.tsEcr === 0) return true;
+    const r = this.#records;
+    return r[at + R.R_MAXWIN_B] !== 0 && (r[at + R.R_MAXEND_B] === 0 || r[at + R.R_MAXEND_B] === view.tsEcr);
+  }
+
   #syn(id: number, at: number, dir: number, view: PacketView, word: number, state: number): number {
     const r = this.#records;
     const s = at + R.R_END_A + dir * 3;
@@ -146,6 +169,7 @@ export class TcpTracker {
       r[s] = segmentEnd(view);
       r[s + 1] = (view.seq + 1) | 0;
       r[s + 2] = Math.max(view.window, 1);
+      if (dir === 0 && state === FlowState.SYN_SENT) this.#noteTimestamp(at + R.R_END_B, view);
       this.#setScale(at, dir, view.wscale < 0 ? R.SCALE_NONE : view.wscale);
       return 0;
     }
@@ -177,6 +201,8 @@ export class TcpTracker {
         this.#events.outOfWindow = true;
         return this.#strict ? DropReason.ct_invalid_seq : 0;
       }
+      // Only data of a fast open make END and MAXEND of a SYN differ (RFC 7413 section 4.2).
+      if (view.ack === r[o + 1] && r[o] !== view.ack) this.#events.add(StreamEvent['3whs_synack_tfo_data_ignored']);
       const end = segmentEnd(view);
       r[s] = end;
       r[s + 1] = (view.seq + 1) | 0;
@@ -282,7 +308,8 @@ export class TcpTracker {
     const bad = this.#window(at, dir, view, word, state);
     if (bad !== 0 || this.#events.outOfWindow) return bad;
     let next = state;
-    if (state === FlowState.SYN_RECV && dir === 0) next = FlowState.ESTABLISHED;
+    // Picked up at its SYN+ACK a connection may never show the other side.
+    if (state === FlowState.SYN_RECV && (dir === 0 || (word & R.S_LIBERAL) !== 0)) next = FlowState.ESTABLISHED;
     if (cls === SEG_FIN) next = this.#finState(at, dir, state);
     // A FIN takes one sequence number, so END covers it: an acknowledgement of END acknowledges the FIN.
     if (next === FlowState.FIN_WAIT && dir !== this.#closer(at) && view.ack === r[o]) next = FlowState.CLOSE_WAIT;

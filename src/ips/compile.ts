@@ -100,7 +100,7 @@ export class RuleCompiler {
       last.fail(null, 'packet tests (dsize, flags, ttl, tcp.hdr ...) cannot stand beside buffers of an application protocol', [], 'conflict');
     }
 
-    const { onPacket, onStream } = payloadModes(draft, protocol, header, last, isTransaction);
+    const { onPacket, onTcpPacket, onStream } = payloadModes(draft, protocol, header, last, isTransaction);
     const perPacket = draft.perPacket || packetDrafts.length > 0 || header.protocol.anyFrame;
     const negated = this.#negated(rule.sourceAddress) || this.#negated(rule.destinationAddress);
     const kind = kindOf(draft, isTransaction, perPacket, negated, headerApps !== null);
@@ -123,6 +123,7 @@ export class RuleCompiler {
       packetMatches: draft.packetMatches,
       payload: draft.payload.steps,
       onPacket,
+      onTcpPacket,
       onStream,
       packetChains: packetDrafts.map(
         (buffer) => new PacketChain(PACKET_BUFFERS.find((candidate) => candidate.name === buffer.name)!, buffer.transforms, buffer.steps),
@@ -280,7 +281,7 @@ function directionsOf(draft: RuleDraft, chains: readonly TxChain[], last: Option
  * Where the payload contents are looked for. TCP: the stream, unless packet tests or tcp-pkt ask for packets; contents
  * with offset or depth are looked for in both, since old rules mean the packet by them. Everything else: the packet.
  */
-function payloadModes(draft: RuleDraft, protocol: HeaderProtocol | null, header: RuleHeader, last: OptionText, isTransaction: boolean): { onPacket: boolean; onStream: boolean } {
+function payloadModes(draft: RuleDraft, protocol: HeaderProtocol | null, header: RuleHeader, last: OptionText, isTransaction: boolean): { onPacket: boolean; onTcpPacket: boolean; onStream: boolean } {
   const { steps } = draft.payload;
   const tcp = header.takesProtocol(PROTO_TCP);
   const wantsStream = draft.onlyStream || protocol?.only === 'stream';
@@ -288,13 +289,13 @@ function payloadModes(draft: RuleDraft, protocol: HeaderProtocol | null, header:
   if (wantsStream && wantsPacket) {
     last.fail(null, 'packet tests (dsize, flags, ttl ..., no_stream) cannot stand beside tcp-stream or flow:only_stream', [], 'conflict');
   }
-  if (steps.length === 0) return { onPacket: false, onStream: false };
-  if (!tcp) return { onPacket: true, onStream: false };
-  if (wantsPacket) return { onPacket: true, onStream: false };
-  if (wantsStream) return { onPacket: false, onStream: true };
+  if (steps.length === 0) return { onPacket: false, onTcpPacket: false, onStream: false };
+  if (!tcp) return { onPacket: true, onTcpPacket: false, onStream: false };
+  if (wantsPacket) return { onPacket: true, onTcpPacket: true, onStream: false };
+  if (wantsStream) return { onPacket: false, onTcpPacket: false, onStream: true };
   const anchored = steps.some((step) => step instanceof ContentStep && (step.hasDepth || step.hasOffset));
   const others = header.protocol.numbers === null || header.protocol.numbers.some((number) => number !== PROTO_TCP);
-  return { onPacket: !isTransaction && (anchored || others), onStream: true };
+  return { onPacket: !isTransaction && (anchored || others), onTcpPacket: !isTransaction && anchored, onStream: true };
 }
 
 /**

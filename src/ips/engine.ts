@@ -39,6 +39,8 @@ export interface IpsOptions {
   readonly packetEvents?: readonly string[];
 }
 
+const NO_EVENTS: readonly string[] = [];
+
 /** Stream bytes kept before the newest for contents that began earlier (Suricata: toserver-chunk-size). */
 export const STREAM_WINDOW = 2560;
 
@@ -68,6 +70,7 @@ export class Ips {
   readonly #prevent: boolean;
   readonly #maxAlerts: number;
   readonly #onAck: boolean;
+  readonly #packetEvents: readonly string[];
   readonly #candidates: Candidates;
   readonly #hits: Uint32Array;
   readonly #queue = new AlertQueue();
@@ -95,7 +98,7 @@ export class Ips {
     this.#onAck = options.onAck ?? false;
     this.context = new InspectContext(options.shared ?? new SharedState());
     this.context.streamEvents = options.streamEvents ?? null;
-    this.context.packetEvents = options.packetEvents ?? [];
+    this.#packetEvents = options.packetEvents ?? NO_EVENTS;
     this.#candidates = new Candidates(rules.rules.length);
     this.#hits = new Uint32Array(rules.maxPatterns);
     this.#tx = new TxInspector(rules, this.context, this.#chains, this.#transforms, this.#candidates, this.#hits, this.#pool, this.counters, this);
@@ -162,6 +165,7 @@ export class Ips {
     const state = this.#stateOf(flow);
     if (state.dropped || state.passed || state.bypassed) return Verdict.NONE;
     this.#begin(view, flow, state);
+    if (view.proto === PROTO_TCP) this.#judgeRest(view, flow, state);
     this.#tx.inspect(flow, view.flowDir, true);
     return this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, this.ports.modeOf(view));
   }
@@ -200,10 +204,27 @@ export class Ips {
     this.#headerApp = ctx.app;
     ctx.appOfDirection = ctx.app;
     if (ctx.app !== 0 && view.proto === PROTO_TCP) this.#limitApp(flow!, view.flowDir);
+    ctx.packetEvents = this.#eventsOf(view, state);
     ctx.tx = null;
     this.#half = null;
     this.#streamRows = null;
     this.#streamless = false;
+  }
+
+  /** Application-layer events that count for the packet: passive, those that its acknowledgement brought about. */
+  #eventsOf({ proto, flowDir }: PacketView, state: FlowDetect | null): readonly string[] {
+    const live = this.#packetEvents;
+    if (!this.#onAck || proto !== PROTO_TCP || state === null) return live;
+    let due = NO_EVENTS;
+    if (state.lateEvents !== null && state.lateDir === flowDir) {
+      due = state.lateEvents;
+      state.lateEvents = null;
+    }
+    if (live.length > 0) {
+      state.lateEvents = [...live];
+      state.lateDir = 1 - flowDir;
+    }
+    return due;
   }
 
   /**
@@ -262,6 +283,16 @@ export class Ips {
     candidates.sort();
     for (let i = 0; i < candidates.count; i++) this.#judge(rules.rules[candidates.ids[i]!]!, view);
     if (this.#half !== null) this.#closeStream(state!, dir);
+  }
+
+  /** Stream rules on bytes that came without a packet of their direction after them, when the flow ends. */
+  #judgeRest(view: PacketView, flow: Flow, state: FlowDetect): void {
+    const candidates = this.#candidates;
+    candidates.clear();
+    this.#collectStream(view, flow, state, view.flowDir);
+    candidates.sort();
+    for (let i = 0; i < candidates.count; i++) this.#judge(this.rules.rules[candidates.ids[i]!]!, view);
+    if (this.#half !== null) this.#closeStream(state, view.flowDir);
   }
 
   /** Find stream rules by the new bytes of the stream (plus overlap), or by the packet when no stream took them. */
@@ -326,7 +357,11 @@ export class Ips {
     }
     if (rule.payload.length > 0) {
       fromStream = rule.onStream && this.#matchesStream(rule);
-      if (!fromStream && !((rule.onPacket || (rule.onStream && this.#streamless)) && this.#matchesPayload(rule, view))) return;
+      const tcp = view.proto === PROTO_TCP;
+      const alone = tcp ? rule.onTcpPacket || (rule.onStream && this.#streamless) : rule.onPacket;
+      // Passive engines look at the stream later than at the packet, so a rule about both alerts for both.
+      if (fromStream && this.#onAck && alone && this.#matchesPayload(rule, view)) this.matched(rule, null, rule.flowAction, false);
+      if (!fromStream && !(alone && this.#matchesPayload(rule, view))) return;
     }
     this.matched(rule, null, fromStream || rule.flowAction, fromStream);
   }

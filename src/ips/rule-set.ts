@@ -100,7 +100,7 @@ export class RuleSet {
     });
     const index = new IndexBuilder(rules, apps, options);
     const payloadAlways: Int32Array[] = [];
-    this.packetGroups = index.groups(CLASSES * 2, (rule, slot) => rule.kind === RuleKind.PAYLOAD && rule.onPacket && inPacketSlot(rule, slot), payloadAlways);
+    this.packetGroups = index.groups(CLASSES * 2, (rule, slot) => rule.kind === RuleKind.PAYLOAD && (slot >> 1 === CLASS_TCP ? rule.onTcpPacket : rule.onPacket) && inPacketSlot(rule, slot), payloadAlways);
     const streamAlways: Int32Array[] = [];
     this.streamGroups = index.groups(2, (rule, slot) => rule.kind === RuleKind.PAYLOAD && rule.onStream && goes(rule, slot), streamAlways);
     this.streamAlways = streamAlways;

@@ -78,8 +78,9 @@ export interface RuleParts {
   readonly needsFlow: boolean;
   readonly packetMatches: readonly PacketMatch[];
   readonly payload: readonly Step[];
-  /** Contents are looked for in single packets / in the stream. */
+  /** Contents are looked for in single packets (TCP: those with offset or depth, for old rules mean the packet by them) / in the stream. */
   readonly onPacket: boolean;
+  readonly onTcpPacket: boolean;
   readonly onStream: boolean;
   readonly packetChains: readonly PacketChain[];
   readonly txChains: readonly TxChain[];
@@ -114,6 +115,7 @@ export class CompiledRule {
   readonly packetMatches: readonly PacketMatch[];
   readonly payload: readonly Step[];
   readonly onPacket: boolean;
+  readonly onTcpPacket: boolean;
   readonly onStream: boolean;
   readonly packetChains: readonly PacketChain[];
   readonly txChains: readonly TxChain[];
@@ -142,6 +144,7 @@ export class CompiledRule {
     this.packetMatches = parts.packetMatches;
     this.payload = parts.payload;
     this.onPacket = parts.onPacket;
+    this.onTcpPacket = parts.onTcpPacket;
     this.onStream = parts.onStream;
     this.packetChains = parts.packetChains;
     this.txChains = parts.txChains;

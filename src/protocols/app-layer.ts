@@ -241,7 +241,7 @@ export class AppLayer {
       if (other > 0) return;
       const firstDir = this.registry.get(id).firstDir;
       this.#recognise(flow, state, id);
-      if (firstDir !== undefined && firstDir !== state.firstDir && !state.fed) {
+      if (firstDir !== undefined && firstDir !== state.firstDir && !state.fed && !flow.midstream) {
         this.#raise(view, flow, 'applayer_wrong_direction_first_data');
         flow.uninspected = 'unknown-protocol';
         this.#stop(flow, state);

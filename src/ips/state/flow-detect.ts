@@ -29,6 +29,9 @@ export class FlowDetect {
   /** Stream rules under way; made on first need. */
   rowsToServer: StreamRows | null = null;
   rowsToClient: StreamRows | null = null;
+  /** Application-layer events that wait for a packet of direction `lateDir`. */
+  lateEvents: readonly string[] | null = null;
+  lateDir = 0;
   /** Last known application protocol: the one of transactions that an upgrade (CONNECT, STARTTLS) leaves behind. */
   app = 0;
   /** Rule set the indexes above belong to. */
@@ -46,6 +49,7 @@ export class FlowDetect {
     this.protocolDone = 0;
     this.scanned.fill(0);
     this.forgetRules();
+    this.lateEvents = null;
     this.app = 0;
     this.generation = 0;
   }
