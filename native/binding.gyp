@@ -8,6 +8,7 @@
         "src/args.cc",
         "src/checksum.cc",
         "src/inflate.cc",
+        "src/literal.cc",
         "src/interfaces.cc",
         "src/io_loop.cc",
         "src/io_loop_binding.cc",

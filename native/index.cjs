@@ -55,3 +55,4 @@ exports.PCRE_NOMATCH = addon.PCRE_NOMATCH;
 exports.PCRE_LIMIT = addon.PCRE_LIMIT;
 exports.Pcre = addon.Pcre;
 exports.Inflater = addon.Inflater;
+exports.Literal = addon.Literal;

@@ -183,6 +183,20 @@ export class Pcre {
   readonly names: Readonly<Record<string, number>>;
 }
 
+// ---- searching ----------------------------------------------------------------------------------------------------
+
+/** One literal, searched with the processor's vectors: for ranges of some hundred bytes and more. */
+export class Literal {
+  /**
+   * @param bytes at least one; copied
+   * @param nocase ASCII letters of either case are equal
+   * @throws RangeError when empty
+   */
+  constructor(bytes: Uint8Array, nocase: boolean);
+  /** Offset within buf[off, off+len) of the first occurrence that lies wholly inside, -1 = none. */
+  find(buf: Uint8Array, off: number, len: number): number;
+}
+
 // ---- decompression -----------------------------------------------------------------------------------------------
 
 /** Raw DEFLATE (RFC 1951), incremental. */

@@ -55,7 +55,7 @@ NAPI_MODULE_INIT() {
                   ExportFunction(env, exports, "dropPrivileges", DropPrivilegesCall) &&
                   ExportFunction(env, exports, "hsVersion", HsVersionCall) && DefineIoLoop(env, exports) &&
                   DefineVectorscan(env, exports, instance) && DefinePcre(env, exports) &&
-                  DefineInflate(env, exports);
+                  DefineInflate(env, exports) && DefineLiteral(env, exports);
   if (!ok) return ThrowError(env, "cannot define the addon's exports");
   return exports;
 }

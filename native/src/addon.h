@@ -41,6 +41,7 @@ bool DefineIoLoop(napi_env env, napi_value exports);
 bool DefineVectorscan(napi_env env, napi_value exports, Instance* instance);
 bool DefinePcre(napi_env env, napi_value exports);
 bool DefineInflate(napi_env env, napi_value exports);
+bool DefineLiteral(napi_env env, napi_value exports);
 
 // Free what the Instance holds for each engine.
 void ReleaseVectorscan(Instance* instance);
