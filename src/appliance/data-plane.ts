@@ -82,12 +82,7 @@ export class DataPlane implements Inspector, StreamSink {
     try {
       verdict = this.#judge(view);
     } catch (error) {
-      this.#p.refusals.engineError(view, error);
-      verdict = Verdict.NONE;
-      if (this.#p.failOpenEngine[view.ingress] === 0) {
-        view.reason = DropReason.engine_error;
-        verdict = Verdict.DROP;
-      }
+      verdict = this.#failed(view, error);
     }
     view.verdict = verdict;
     if (isDrop(verdict)) this.#p.refusals.refused(view, this.#flow);
@@ -95,12 +90,24 @@ export class DataPlane implements Inspector, StreamSink {
     return verdict;
   }
 
+  /** An engine threw: what the failure policy of the ingress port says. */
+  #failed(view: PacketView, error: unknown): number {
+    this.#p.refusals.engineError(view, error);
+    if (this.#p.failOpenEngine[view.ingress] !== 0) return Verdict.NONE;
+    view.reason = DropReason.engine_error;
+    return Verdict.DROP;
+  }
+
   /** Judge one copy of a flooded frame by the incoming rules of its destination; content was inspected already. */
   admit(view: PacketView, egressPort: number): number {
     const p = this.#p;
     const vm = p.portVm[egressPort]!;
     if (p.firewall === null || vm < 0) return Verdict.NONE;
-    return p.firewall.judge(view, view.ctState === CtState.NEW ? CtState.NEW : CtState.UNTRACKED, -1, vm);
+    try {
+      return p.firewall.judge(view, view.ctState === CtState.NEW ? CtState.NEW : CtState.UNTRACKED, -1, vm);
+    } catch (error) {
+      return this.#failed(view, error);
+    }
   }
 
   // ---- StreamSink ------------------------------------------------------------------------------------------------

@@ -116,8 +116,6 @@ export interface ReplayTarget {
 const NO_EVENTS: ReadonlySet<string> = new Set();
 
 export class ReplaySession extends Session {
-  /** Calls of `onEngineError`. */
-  engineErrors = 0;
   readonly #source: CapturePort;
   readonly #passed: PassedFrames | null;
 
@@ -136,10 +134,7 @@ export class ReplaySession extends Session {
       registry: setup.registry,
       events: { sink: target.sink ?? new NullSink(), types: target.sink === undefined ? NO_EVENTS : target.types, packetSource: 'wire/pcap', dropsPerSecond: Number.POSITIVE_INFINITY },
       seed: 0x9e3779b9,
-      onEngineError: (text) => {
-        this.engineErrors++;
-        process.stderr.write(`drawbridge: engine error: ${text}\n`);
-      },
+      onEngineError: (text) => process.stderr.write(`drawbridge: engine error: ${text}\n`),
     });
     this.#source = source;
     this.#passed = target.write === undefined ? null : new PassedFrames(target.write);

@@ -50,6 +50,8 @@ export interface SessionOptions {
   readonly macTable?: { readonly size: number; readonly ageSeconds: number };
   /** Seeds of hash tables: random live, fixed in replay so that its output never changes. */
   readonly seed: number;
+  /** Milliseconds of a clock that only goes forward, for the latency of batches; without it none is measured. */
+  readonly clock?: () => number;
   /** Told when an engine threw; live this goes to the log. */
   readonly onEngineError: (text: string) => void;
 }
@@ -67,6 +69,8 @@ export class Session implements RefusalHandler {
   readonly switch: Switch;
   readonly table: FlowTable;
   readonly generation = 1;
+  /** Exceptions of engines: always 0, or there is something to repair. Each was handled by the failure policy. */
+  engineErrors = 0;
   readonly #o: SessionOptions;
   readonly #pool: FlowPool;
   readonly #tracker: ConnTrack;
@@ -180,10 +184,12 @@ export class Session implements RefusalHandler {
    */
   step(timeoutMs: number): number {
     const n = this.ports.poll(timeoutMs);
-    if (n > 0) {
-      const last = (n - 1) * D_STRIDE;
-      this.switch.processBatch(this.batch.desc[last + D_TS_SEC]!, this.batch.desc[last + D_TS_USEC]!);
-    }
+    if (n === 0) return 0;
+    const { clock } = this.#o;
+    const started = clock === undefined ? 0 : clock();
+    const last = (n - 1) * D_STRIDE;
+    this.switch.processBatch(this.batch.desc[last + D_TS_SEC]!, this.batch.desc[last + D_TS_USEC]!);
+    if (clock !== undefined) this.counters.latency((clock() - started) * 1000);
     return n;
   }
 
@@ -286,8 +292,12 @@ export class Session implements RefusalHandler {
   }
 
   engineError(view: PacketView, error: unknown): void {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.#o.onEngineError(`frame ${view.frameNo || '(live)'} on ${this.portName(view.ingress)}: ${text}`);
+    this.#report(`frame ${view.frameNo || '(live)'} on ${this.portName(view.ingress)}`, error);
+  }
+
+  #report(where: string, error: unknown): void {
+    this.engineErrors++;
+    this.#o.onEngineError(`${where}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   }
 
   // ---- flows -----------------------------------------------------------------------------------------------------
@@ -299,11 +309,16 @@ export class Session implements RefusalHandler {
   #flowEnds(id: number, cause: EndCause): void {
     const flow = this.#pool.flowOf(id);
     if (flow !== null && this.#ips !== null && !this.table.hasFlags(id, S_DROPPED)) {
-      for (const dir of [0, 1]) {
-        flowEndView(this.#endView, this.table, id, dir);
-        this.#streams.finish(this.#endView, flow, dir);
-        this.#app.end(null, flow, dir);
-        this.#ips.inspectEnd(this.#endView, flow);
+      try {
+        for (const dir of [0, 1]) {
+          flowEndView(this.#endView, this.table, id, dir);
+          this.#streams.finish(this.#endView, flow, dir);
+          this.#app.end(null, flow, dir);
+          this.#ips.inspectEnd(this.#endView, flow);
+        }
+      } catch (error) {
+        // Nothing is left to drop: the flow is over. The data plane goes on.
+        this.#report(`end of flow ${this.table.eveId(id)}`, error);
       }
     }
     this.#firewallState?.closed(id);

@@ -103,6 +103,7 @@ function start(): void {
     mirrors: mirrorOptions(config, input.file),
     macTable: { size: config.switch.mac_table_size, ageSeconds: config.switch.mac_ageing_seconds },
     seed: randomInt(2 ** 31),
+    clock: () => performance.now(),
     onEngineError: (text) => post({ type: 'log', text: `engine error: ${text}` }),
   });
   if (!input.keepPrivileges) reducePrivileges(config.privileges);

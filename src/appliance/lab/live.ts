@@ -116,7 +116,7 @@ class LiveLab {
     if (loaded.config === undefined || problems.some((p) => p.severity === 'error')) throw new Error(problems.map(formatProblem).join('\n'));
     this.#config = loaded.config;
     this.#network = new LabNetwork(loaded.config.ports.map(labVm));
-    this.#web = new WebServer();
+    this.#web = new WebServer('drawbridge-lab-');
     for (const file of [this.#eventFile, this.#capture]) rmSync(file, { force: true });
     this.#appliance = new Appliance(
       LAB_CONFIG,

@@ -7,7 +7,6 @@ import type { LabNetwork, LabVm } from './namespaces.js';
 
 /** What the home page says; a visit that does not bring it back has failed. */
 export const WELCOME = 'Drawbridge lab shop';
-const PREFIX = 'drawbridge-lab-';
 const START_MS = 5000;
 
 const config = (root: string): string => `
@@ -36,10 +35,10 @@ http {
 export class WebServer {
   readonly #root: string;
 
-  /** Removes what killed runs left in the temporary folder. Only one lab runs at a time. */
-  constructor() {
-    for (const name of readdirSync(tmpdir())) if (name.startsWith(PREFIX)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
-    this.#root = mkdtempSync(join(tmpdir(), PREFIX));
+  /** @param prefix of its temporary folder; what killed runs left under the same prefix is removed, so one at a time may use it */
+  constructor(prefix: string) {
+    for (const name of readdirSync(tmpdir())) if (name.startsWith(prefix)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+    this.#root = mkdtempSync(join(tmpdir(), prefix));
     mkdirSync(join(this.#root, 'html'));
     writeFileSync(join(this.#root, 'html/index.html'), `<!doctype html><title>${WELCOME}</title><h1>${WELCOME}</h1><p>It works.</p>\n`);
     writeFileSync(join(this.#root, 'nginx.conf'), config(this.#root));
