@@ -134,6 +134,7 @@ export class RuleCompiler {
       threshold: draft.threshold,
       detectionFilter: draft.detectionFilter,
       fastPattern: chooseFastPattern(places),
+      payloadPattern: isTransaction ? chooseFastPattern([{ key: PAYLOAD_KEY, buffer: PAYLOAD_KEY, steps: draft.payload.steps }]) : null,
       decodeEvents: draft.decodeEvents,
       stateRank: draft.stateRank,
       file: rule.source.file,

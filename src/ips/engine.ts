@@ -344,6 +344,10 @@ export class Ips {
 
   /** Judge one packet, stream or header rule. */
   #judge(rule: CompiledRule, view: PacketView): void {
+    if (rule.kind === RuleKind.TRANSACTION) {
+      this.context.state?.markPayload(this.context.dir, rule.index);
+      return;
+    }
     if (rule.kind === RuleKind.PACKET && rule.apps !== null && !rule.takesApp(this.#headerApp)) return;
     if (!this.matchesHeader(rule, view)) return;
     let fromStream = false;
@@ -409,6 +413,7 @@ export class Ips {
     if (view.proto !== PROTO_TCP || flow === null) return this.#matchesPayload(rule, view);
     const half = flow.half(dir);
     if (half.len === 0) return false;
+    if (rule.payloadPattern !== null && this.rules.findsPayloads && this.context.state !== null && !this.context.state.sawPayload(dir, rule.index)) return false;
     this.context.setBuffer(half.buf, 0, half.len, half.base, half.closed);
     return this.#chains.matches(this.context, rule.payload);
   }

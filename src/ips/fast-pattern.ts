@@ -3,8 +3,8 @@ import { FastPattern, type ContentStep, type Step, OP_CONTENT } from './match/st
 import { LOWER } from './match/search.js';
 import type { FastPatternChoice } from './rule.js';
 
-/** Longer literals make the database larger and the search no more selective. */
-const MAX_PATTERN = 32;
+/** Longer literals make the database larger and the search no more selective. Of longer ones the end is taken: rules begin alike. */
+const MAX_PATTERN = 64;
 
 /** Buffers whose contents are much alike in all traffic: a pattern there is worth little. */
 const COMMON_BUFFERS = new Set(['http.method', 'http.stat_code', 'http.stat_msg', 'http.protocol', 'http.connection', 'http.accept', 'http.accept_enc', 'http.accept_lang', 'http.content_type', 'http.content_len', 'http.header_names']);
@@ -46,7 +46,7 @@ export function chooseFastPattern(places: readonly PatternPlace[]): FastPatternC
       if (!usable(step)) continue;
       const explicit = step.fastPattern !== FastPattern.NONE;
       const all = step.bytes;
-      const bytes = step.chopLength >= 0 ? all.subarray(step.chopOffset, step.chopOffset + step.chopLength) : all.subarray(0, MAX_PATTERN);
+      const bytes = step.chopLength >= 0 ? all.subarray(step.chopOffset, step.chopOffset + step.chopLength) : all.subarray(Math.max(0, all.length - MAX_PATTERN));
       const score = explicit ? Number.MAX_VALUE : strength(bytes) * (COMMON_BUFFERS.has(buffer) ? COMMON_PENALTY : 1);
       if (score > bestScore) {
         bestScore = score;

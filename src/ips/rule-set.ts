@@ -78,6 +78,8 @@ export class RuleSet {
   readonly packetAlways: readonly Int32Array[];
   readonly payloadAlways: readonly Int32Array[];
   readonly streamAlways: readonly Int32Array[];
+  /** The stream databases also tell which transaction rules may have their payload contents in the stream. */
+  readonly findsPayloads: boolean;
   readonly ipOnly: readonly Int32Array[];
   readonly protocolOnly: readonly Int32Array[];
   /** Rules that wait for a decoder event, by event id; missing = none. */
@@ -102,8 +104,9 @@ export class RuleSet {
     const payloadAlways: Int32Array[] = [];
     this.packetGroups = index.groups(CLASSES * 2, (rule, slot) => rule.kind === RuleKind.PAYLOAD && (slot >> 1 === CLASS_TCP ? rule.onTcpPacket : rule.onPacket) && inPacketSlot(rule, slot), payloadAlways);
     const streamAlways: Int32Array[] = [];
-    this.streamGroups = index.groups(2, (rule, slot) => rule.kind === RuleKind.PAYLOAD && rule.onStream && goes(rule, slot), streamAlways);
+    this.streamGroups = index.groups(2, (rule, slot) => rule.kind === RuleKind.PAYLOAD && rule.onStream && goes(rule, slot), streamAlways, (rule, slot) => rule.payloadPattern !== null && goes(rule, slot));
     this.streamAlways = streamAlways;
+    this.findsPayloads = options.withoutPrefilter !== true;
     const lists = (slots: number, takes: (rule: CompiledRule, slot: number) => boolean): Int32Array[] =>
       Array.from({ length: slots }, (_, slot) => index.list((rule) => takes(rule, slot)));
     this.payloadAlways = payloadAlways;
@@ -243,13 +246,18 @@ class IndexBuilder {
     return Int32Array.from(this.rules.filter(takes), (rule) => rule.index);
   }
 
-  /** One database per slot over the rules it takes; those without pattern go to `always`. */
-  groups(slots: number, takes: (rule: CompiledRule, slot: number) => boolean, always: Int32Array[]): (PatternGroup | null)[] {
+  /** One database per slot over the rules it takes; those without pattern go to `always`. `marks` adds rules by their payloadPattern. */
+  groups(
+    slots: number,
+    takes: (rule: CompiledRule, slot: number) => boolean,
+    always: Int32Array[],
+    marks: (rule: CompiledRule, slot: number) => boolean = () => false,
+  ): (PatternGroup | null)[] {
     return Array.from({ length: slots }, (_, slot) => {
       const own = this.rules.filter((rule) => takes(rule, slot));
       const searched = own.filter((rule) => this.#searched(rule));
       always[slot] = Int32Array.from(own.filter((rule) => !this.#searched(rule)), (rule) => rule.index);
-      return this.#group(searched, true);
+      return this.#group(searched, true, this.options.withoutPrefilter === true ? [] : this.rules.filter((rule) => marks(rule, slot)));
     });
   }
 
@@ -257,13 +265,14 @@ class IndexBuilder {
     return rule.fastPattern !== null && this.options.withoutPrefilter !== true;
   }
 
-  #group(rules: readonly CompiledRule[], large: boolean): PatternGroup | null {
-    if (rules.length === 0) return null;
-    const key = rules.map((rule) => rule.index).join(',');
+  #group(rules: readonly CompiledRule[], large: boolean, marked: readonly CompiledRule[] = []): PatternGroup | null {
+    if (rules.length + marked.length === 0) return null;
+    const key = `${rules.map((rule) => rule.index).join(',')};${marked.map((rule) => rule.index).join(',')}`;
     let group = this.#groups.get(key);
     if (group === undefined) {
       const builder = new PatternGroupBuilder();
       for (const rule of rules) builder.add(rule.fastPattern!, rule.index);
+      for (const rule of marked) builder.add(rule.payloadPattern!, rule.index);
       group = builder.build(this.options.cache ?? null, large);
       this.maxPatterns = Math.max(this.maxPatterns, group.patterns);
       this.#groups.set(key, group);

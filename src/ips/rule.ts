@@ -89,6 +89,8 @@ export interface RuleParts {
   readonly threshold: Threshold | null;
   readonly detectionFilter: Threshold | null;
   readonly fastPattern: FastPatternChoice | null;
+  /** Transaction rules with payload contents: literal without which the stream cannot match, null = none. */
+  readonly payloadPattern: FastPatternChoice | null;
   /** Ids of decoder events the rule waits for; empty = none. */
   readonly decodeEvents: readonly number[];
   /** Rank of the flowbits and kin for rule order: setters before readers. */
@@ -124,6 +126,7 @@ export class CompiledRule {
   readonly threshold: Threshold | null;
   readonly detectionFilter: Threshold | null;
   readonly fastPattern: FastPatternChoice | null;
+  readonly payloadPattern: FastPatternChoice | null;
   readonly decodeEvents: readonly number[];
   readonly stateRank: number;
   readonly file: string;
@@ -153,6 +156,7 @@ export class CompiledRule {
     this.threshold = parts.threshold;
     this.detectionFilter = parts.detectionFilter;
     this.fastPattern = parts.fastPattern;
+    this.payloadPattern = parts.payloadPattern;
     this.decodeEvents = parts.decodeEvents;
     this.stateRank = parts.stateRank;
     this.file = parts.file;

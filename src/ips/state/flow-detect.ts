@@ -9,6 +9,28 @@ const NO_BITS = new Uint32Array(0);
 const NO_INTS = new Float64Array(0);
 const NO_INSTANCES = new Int32Array(0);
 
+/** Marks kept per direction; a stream that has more is taken to have them all. */
+const MAX_PAYLOAD_MARKS = 128;
+
+class PayloadMarks {
+  readonly #rules = new Int32Array(MAX_PAYLOAD_MARKS);
+  #count = 0;
+
+  add(rule: number): void {
+    if (this.#count <= MAX_PAYLOAD_MARKS && !this.has(rule)) this.#rules[this.#count++] = rule;
+  }
+
+  has(rule: number): boolean {
+    if (this.#count > MAX_PAYLOAD_MARKS) return true;
+    for (let i = 0; i < this.#count; i++) if (this.#rules[i] === rule) return true;
+    return false;
+  }
+
+  clear(): void {
+    this.#count = 0;
+  }
+}
+
 export class FlowDetect {
   /** Flow bits by id; grown on first use to the size the rule set needs. */
   bits: Uint32Array = NO_BITS;
@@ -32,6 +54,8 @@ export class FlowDetect {
   /** Application-layer events that wait for a packet of direction `lateDir`. */
   lateEvents: readonly string[] | null = null;
   lateDir = 0;
+  /** Transaction rules whose payload literal occurred in the stream, per direction; null until one did. */
+  #payloads: [PayloadMarks, PayloadMarks] | null = null;
   /** Last known application protocol: the one of transactions that an upgrade (CONNECT, STARTTLS) leaves behind. */
   app = 0;
   /** Rule set the indexes above belong to. */
@@ -58,6 +82,17 @@ export class FlowDetect {
   forgetRules(): void {
     this.rowsToServer?.clear();
     this.rowsToClient?.clear();
+    if (this.#payloads !== null) for (const marks of this.#payloads) marks.clear();
+  }
+
+  /** The payload literal of a transaction rule stands in the stream of direction `dir`. */
+  markPayload(dir: number, rule: number): void {
+    this.#payloads ??= [new PayloadMarks(), new PayloadMarks()];
+    this.#payloads[dir]!.add(rule);
+  }
+
+  sawPayload(dir: number, rule: number): boolean {
+    return this.#payloads !== null && this.#payloads[dir]!.has(rule);
   }
 
   rows(dir: number): StreamRows {
