@@ -1,6 +1,6 @@
 /** Reads rule files and compiles them, and says in one place how many loaded and what was refused. */
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { DEFAULT_VARS, RuleSet, formatRefusal, type PatternCache, type RuleSource, type RuleVars } from '../ips/index.js';
 import type { ProtocolRegistry } from '../protocols/index.js';
 import type { EngineSettings } from './engine-settings.js';
@@ -11,7 +11,20 @@ export function readRuleFiles(files: readonly string[]): RuleSource[] {
 }
 
 export function compileRules(sources: readonly RuleSource[], registry: ProtocolRegistry, settings: EngineSettings, cache?: PatternCache): RuleSet {
-  return RuleSet.compile(sources, registry.protocols, { vars: ruleVars(settings.variables), generation: 1, ...(cache ? { cache } : {}), ...classificationBeside(sources) });
+  return RuleSet.compile(sources, registry.protocols, { vars: ruleVars(settings.variables), generation: 1, readFile: readBeside, ...(cache ? { cache } : {}), ...classificationBeside(sources) });
+}
+
+/** Longest list of hashes or dataset a rule may name. */
+const LIST_MAX = 256 * 1024 * 1024;
+
+/** A file that a rule names, relative to the file of the rule. */
+function readBeside(name: string, ruleFile: string): Uint8Array | null {
+  const path = resolve(dirname(ruleFile), name);
+  try {
+    return statSync(path).size <= LIST_MAX ? readFileSync(path) : null;
+  } catch {
+    return null; // the rule is refused with the name of the file
+  }
 }
 
 /** Suricata's stock groups with those of the configuration over them; a name is an address group unless it ends in PORT(S). */

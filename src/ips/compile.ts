@@ -12,12 +12,17 @@ import { PACKET_BUFFERS } from './packet-buffer.js';
 import { RuleRefused, toRefusal, type Refusal } from './refusal.js';
 import { findKeyword, keywordNames } from './registry.js';
 import { CompiledRule, PacketChain, RuleAction, RuleKind, TxChain } from './rule.js';
+import type { DatasetStore } from './state/dataset.js';
 import { Signature } from './signature.js';
 import { DEFAULT_VARS, type RuleVars } from './vars.js';
 
 export interface CompileOptions {
   readonly vars?: RuleVars;
   readonly classes?: Readonly<Record<string, Classification>>;
+  /** Datasets that outlive a reload of the rules. */
+  readonly datasets?: DatasetStore;
+  /** Reads a file that a rule names (datasets, hash lists), relative to the rule's own file; null when there is none. */
+  readonly readFile?: (name: string, ruleFile: string) => Uint8Array | null;
 }
 
 export type CompileResult = { readonly rule: CompiledRule; readonly refusal: null } | { readonly rule: null; readonly refusal: Refusal };
@@ -51,7 +56,7 @@ export class RuleCompiler {
   readonly #portSets = new Map<PortSet, PortBitmap | null>();
 
   constructor(apps: AppCatalog, options: CompileOptions = {}) {
-    this.context = new CompileContext(apps, (name) => findKeyword(name) !== undefined || apps.buffer(name) !== null);
+    this.context = new CompileContext(apps, (name) => findKeyword(name) !== undefined || apps.buffer(name) !== null, options.datasets, options.readFile);
     const vars = options.vars ?? DEFAULT_VARS;
     this.#vars = vars;
     const own = (table: Readonly<Record<string, string>>, name: string): string | undefined => (Object.hasOwn(table, name) ? table[name] : undefined);
@@ -160,6 +165,10 @@ export class RuleCompiler {
     if (draft.impliedApp !== '') {
       const implied = this.context.apps.ids(draft.impliedApp) ?? [];
       apps = apps === null ? implied : apps.filter((app) => implied.includes(app));
+    }
+    if (draft.needsFiles) {
+      const carriers = (this.context.apps.buffer('file.data') ?? []).flatMap((spec, app) => (spec === null ? [] : [app]));
+      apps = apps === null ? carriers : apps.filter((app) => carriers.includes(app));
     }
     for (const buffer of txDrafts) {
       const specs = this.context.apps.buffer(buffer.name)!;

@@ -8,6 +8,7 @@ import type { PacketMatch, PostMatch, TxMatch } from './match/match.js';
 import type { ContentStep, Step } from './match/step.js';
 import type { Arg, OptionText } from './option.js';
 import { PACKET_BUFFERS } from './packet-buffer.js';
+import { DatasetStore } from './state/dataset.js';
 import type { Threshold } from './state/threshold.js';
 import type { Transform } from './transform.js';
 
@@ -38,6 +39,9 @@ export class CompileContext {
   constructor(
     readonly apps: AppCatalog,
     readonly hasKeyword: (name: string) => boolean,
+    readonly datasets: DatasetStore = new DatasetStore(),
+    /** Content of a file that a rule names, null when it cannot be read. */
+    readonly readFile: (name: string, ruleFile: string) => Uint8Array | null = () => null,
   ) {}
 
   /** The searcher of a byte string, one for all rules that look for it. */
@@ -117,6 +121,8 @@ export class RuleDraft {
   stateRank = 0;
   /** Application protocol the keywords imply, '' = none. */
   impliedApp = '';
+  /** The rule asks for transferred files. */
+  needsFiles = false;
   /** The rule asked for prefilter on something that is no content. */
   prefilter = false;
   fastPatternSeen = false;

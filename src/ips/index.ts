@@ -16,3 +16,4 @@ export { DEFAULT_VARS, type RuleVars } from './vars.js';
 export { DEFAULT_CLASSES, type Classification } from './classification.js';
 export { SharedState, type SharedStateOptions } from './state/shared-state.js';
 export { explainRule, type RuleExplanation } from './explain.js';
+export { DatasetStore, type Dataset } from './state/dataset.js';

@@ -35,8 +35,10 @@ function icmpExtra({ icmpType, buf, l4Off }: PacketView): number {
   return icmpType === 17 || icmpType === 18 ? 4 : 0; // address mask
 }
 
-/** The IP header with its options or extension headers, or a transport header with its options. */
+/** An address, the IP header with its options or extension headers, or a transport header with its options. */
 export const PACKET_BUFFERS: readonly PacketBuffer[] = [
+  { name: 'ip.src', protocols: null, version: 0, range: (view, out) => setRange(out, view.l3Off + (view.ipVersion === 4 ? 12 : 8), view.ipVersion === 0 ? 0 : view.ipVersion === 4 ? 4 : 16) },
+  { name: 'ip.dst', protocols: null, version: 0, range: (view, out) => setRange(out, view.l3Off + (view.ipVersion === 4 ? 16 : 24), view.ipVersion === 0 ? 0 : view.ipVersion === 4 ? 4 : 16) },
   {
     name: 'ipv4.hdr',
     protocols: null,

@@ -16,12 +16,15 @@ import { content, uricontent } from './keywords/content.js';
 import * as dhcp from './keywords/dhcp.js';
 import * as dnp3 from './keywords/dnp3.js';
 import * as enip from './keywords/enip.js';
+import { datarep, dataset } from './keywords/dataset.js';
 import { decodeEvent, streamEvent } from './keywords/events.js';
+import * as files from './keywords/files.js';
 import { flowAge } from './keywords/flow-age.js';
 import { flow } from './keywords/flow.js';
 import { flowbits } from './keywords/flowbits.js';
 import { flowint } from './keywords/flowint.js';
 import { frame } from './keywords/frame.js';
+import * as ftp from './keywords/ftp.js';
 import * as ike from './keywords/ike.js';
 import * as krb5 from './keywords/krb5.js';
 import * as meta from './keywords/meta.js';
@@ -46,9 +49,9 @@ export const KEYWORDS = [
   meta.msg, meta.sid, meta.gid, meta.rev, meta.classtype, meta.priority, meta.metadata, meta.reference, meta.target, meta.requires,
   // contents
   content, uricontent, nocase, depth, offset, distance, within, startswith, endswith, rawbytes, fastPattern, replace,
-  pcre, byteTest, byteJump, byteExtract, byteMath, isdataat, bsize, urilen, base64Decode, base64Data,
+  pcre, byteTest, byteJump, byteExtract, byteMath, isdataat, bsize, urilen, base64Decode, base64Data, dataset, datarep,
   // buffers
-  buffers.pktData, buffers.fileData,
+  buffers.pktData, buffers.fileData, buffers.fileName, buffers.fileMagic,
   buffers.httpMethod, buffers.httpUri, buffers.httpUriRaw, buffers.httpHost, buffers.httpHostRaw, buffers.httpUserAgent, buffers.httpHeader,
   buffers.httpHeaderRaw, buffers.httpHeaderNames, buffers.httpCookie, buffers.httpRequestBody, buffers.httpResponseBody,
   buffers.httpStatCode, buffers.httpStatMsg, buffers.httpRequestLine, buffers.httpResponseLine, buffers.httpProtocol, buffers.httpStart,
@@ -59,7 +62,7 @@ export const KEYWORDS = [
   buffers.tlsSni, buffers.tlsCertSubject, buffers.tlsCertIssuer, buffers.tlsCertSerial, buffers.tlsCertFingerprint, buffers.tlsCerts,
   buffers.tlsRandom, buffers.tlsRandomTime, buffers.tlsRandomBytes,
   buffers.ja3Hash, buffers.ja3String, buffers.ja3sHash, buffers.ja3sString, buffers.ja4Hash,
-  buffers.ipv4Hdr, buffers.ipv6Hdr, buffers.tcpHdr, buffers.udpHdr, buffers.icmpv4Hdr, buffers.icmpv6Hdr,
+  buffers.ipSrc, buffers.ipDst, buffers.ipv4Hdr, buffers.ipv6Hdr, buffers.tcpHdr, buffers.udpHdr, buffers.icmpv4Hdr, buffers.icmpv6Hdr,
   buffers.httpUriModifier, buffers.httpRawUriModifier, buffers.httpHeaderModifier, buffers.httpRawHeaderModifier,
   buffers.httpMethodModifier, buffers.httpCookieModifier, buffers.httpUserAgentModifier, buffers.httpHostModifier,
   buffers.httpRawHostModifier, buffers.httpStatCodeModifier, buffers.httpStatMsgModifier, buffers.httpClientBodyModifier,
@@ -77,6 +80,8 @@ export const KEYWORDS = [
   flow, flowAge, flowbits, flowint, xbits, hostbits, streamSize, appLayerProtocol, appLayerEvent,
   tlsNames.tlsSubject, tlsNames.tlsIssuerdn, tlsNames.tlsFingerprint,
   // application protocols
+  ftp.ftpdataCommand, ftp.ftpbounce,
+  files.filename, files.fileext, files.filemagic, files.filesize, files.filestore, files.filemd5, files.filesha1, files.filesha256,
   frame, dnsOpcode, dnsRcode, tlsCertChainLen, tlsVersion,
   dhcp.dhcpLeasetime, dhcp.dhcpRenewalTime, dhcp.dhcpRebindingTime,
   dnp3.dnp3Func, dnp3.dnp3Ind, dnp3.dnp3Obj,

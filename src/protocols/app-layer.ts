@@ -8,6 +8,7 @@
 import { TO_CLIENT, TO_SERVER, type Flow, type StreamHalf } from '../flow/index.js';
 import type { PacketView } from '../packet/packet-view.js';
 import type { EventOutput } from '../pipeline/index.js';
+import { Expectations } from './expectations.js';
 import { PROBE_MORE, PROBE_YES, type AppParser } from './parser.js';
 import { ProtocolRegistry } from './registry.js';
 import type { Transaction } from './transaction.js';
@@ -35,6 +36,8 @@ class AppState {
   /** The parser has been given bytes. */
   fed = false;
   onlyOne = false;
+  /** Announcements of this connection were looked for. */
+  sought = false;
   /** Stream offsets at which detection started (not 0 after an upgrade). */
   readonly start = new Float64Array(2);
   probes = 0;
@@ -45,6 +48,7 @@ class AppState {
     this.firstDir = -1;
     this.fed = false;
     this.onlyOne = false;
+    this.sought = false;
     this.start.fill(0);
     this.probes = 0;
   }
@@ -74,6 +78,7 @@ export class AppLayer {
   /** Events of the packet at hand that belong to no transaction (`app-layer-event:applayer_...`); cleared by `settle`. */
   readonly packetEvents: string[] = [];
   readonly #output: EventOutput;
+  readonly expectations = new Expectations();
   readonly #pool: AppState[] = [];
 
   constructor(registry: ProtocolRegistry, output: EventOutput) {
@@ -215,6 +220,7 @@ export class AppLayer {
       this.#raise(view, flow, 'applayer_detect_protocol_only_one_direction');
     }
     state.fed = true;
+    this.expectations.aim(view);
     const before = flow.transactions.length;
     const from = Math.max(half.parsed, half.base);
     const n = parser.data(flow, dir, half.buf, from - half.base, half.len, from);
@@ -229,6 +235,16 @@ export class AppLayer {
     const from = Math.max(state.start[dir]!, half.base) - half.base;
     const len = half.len - from;
     if (len <= 0) return;
+    if (flow.app === UNKNOWN && !state.sought) {
+      state.sought = true;
+      const expected = this.expectations.take(view);
+      const announcedId = expected === null ? 0 : this.registry.idOf(expected.protocol);
+      if (announcedId > 0) {
+        state.found.fill(announcedId);
+        this.#recognise(flow, state, announcedId, expected!.detail);
+        return;
+      }
+    }
     const id = this.#probe(view, this.registry.tcp, dir, half.buf, from, half.len, len >= PROBE_LIMIT);
     const other = state.found[1 - dir]!;
     if (id === PROBE_MORE) return;
@@ -274,11 +290,11 @@ export class AppLayer {
     return more && !last ? PROBE_MORE : FAILED;
   }
 
-  #recognise(flow: Flow, state: AppState, id: number): void {
+  #recognise(flow: Flow, state: AppState, id: number, announced: object | null = null): void {
     const protocol = this.registry.get(id);
     flow.app = this.registry.idOf(protocol.name);
     flow.appProto = protocol.eveName ?? protocol.name;
-    state.parser = protocol.create(flow);
+    state.parser = protocol.create(flow, this.expectations, announced);
     this.stats.recognised++;
   }
 

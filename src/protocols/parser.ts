@@ -1,5 +1,6 @@
 /** The contract of an application parser. Adding a protocol: one file or folder with an AppProtocol, one registry row. */
 import type { Flow } from '../flow/index.js';
+import type { Expectations } from './expectations.js';
 import type { BufferSpec, Transaction } from './transaction.js';
 
 /** Answer of a probe: not this protocol, more bytes needed, this protocol. */
@@ -48,7 +49,11 @@ export interface AppProtocol {
    * Must be cheap and say NO as early as possible. `onPort`: the flow is on one of `ports`, so that weak signs will do. PROBE_*.
    */
   probe(buf: Uint8Array, off: number, end: number, dir: number, onPort: boolean): number;
-  create(flow: Flow): AppParser;
+  /**
+   * @param expectations where to announce connections that belong to this one
+   * @param announced what the announcement of this connection carried, null when there was none
+   */
+  create(flow: Flow, expectations: Expectations, announced: object | null): AppParser;
   readonly buffers: readonly BufferSpec<Transaction>[];
   /** Progress numbers at which a direction is complete. */
   readonly completeToServer: number;

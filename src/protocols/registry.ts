@@ -3,6 +3,7 @@ import { DHCP_PROTOCOL } from './dhcp.js';
 import { DNP3_PROTOCOL } from './dnp3/index.js';
 import { DNS_TCP, DNS_UDP } from './dns/index.js';
 import { ENIP_TCP, ENIP_UDP } from './enip.js';
+import { FTP_DATA_PROTOCOL } from './ftp-data.js';
 import { FTP_PROTOCOL } from './ftp.js';
 import { http1Protocol, type Http1Options } from './http1/index.js';
 import { IKE_PROTOCOL } from './ike.js';
@@ -37,7 +38,7 @@ export class ProtocolRegistry {
 
   constructor(options: ProtocolOptions = {}) {
     const rows: AppProtocol[] = [
-      http1Protocol(options.http1), TLS, SSH_PROTOCOL, SMTP_PROTOCOL, FTP_PROTOCOL, DNS_UDP, DNS_TCP,
+      http1Protocol(options.http1), TLS, SSH_PROTOCOL, SMTP_PROTOCOL, FTP_PROTOCOL, FTP_DATA_PROTOCOL, DNS_UDP, DNS_TCP,
       RFB_PROTOCOL, MQTT_PROTOCOL, RDP_PROTOCOL, KRB5_TCP, KRB5_UDP, TELNET_PROTOCOL, MODBUS_PROTOCOL, DNP3_PROTOCOL, ENIP_TCP, ENIP_UDP,
       SIP_PROTOCOL, DHCP_PROTOCOL, SNMP_PROTOCOL, TFTP_PROTOCOL, IKE_PROTOCOL,
     ];

@@ -2,7 +2,9 @@
  * What an application parser produces and what detection reads. A transaction is one exchange (HTTP request and its
  * response, DNS query and answer, one TLS handshake). Parsers only fill transactions; they know no rules.
  */
+import { createHash } from 'node:crypto';
 import type { TransactionRecord } from '../pipeline/index.js';
+import { fileMagic } from './file-magic.js';
 
 /** A borrowed range of bytes handed out by a buffer getter; valid until the next call into the parser. */
 export class ByteSlice {
@@ -43,13 +45,41 @@ export class AppFile {
   /** Name as sent, empty when there is none. */
   readonly name: Uint8Array;
   readonly content: FileContent;
+  /** Some rule asked to keep the file (filestore). */
+  store = false;
+  #magic: Uint8Array | null = null;
+  #magicLen = -1;
+  readonly #digests: Record<string, Uint8Array> = {};
 
   constructor(toServer: boolean, name: Uint8Array, content: FileContent) {
     this.toServer = toServer;
     this.name = name;
     this.content = content;
   }
+
+  /** Kind of the file in the words of file(1); null while too few bytes are there to tell. */
+  magic(): Uint8Array | null {
+    const { buf, len, complete } = this.content;
+    if (len < MAGIC_BYTES && !complete) return null;
+    const known = Math.min(len, MAGIC_WINDOW);
+    if (this.#magic === null || known > this.#magicLen) {
+      this.#magicLen = known;
+      this.#magic = Buffer.from(fileMagic(buf, len), 'latin1');
+    }
+    return this.#magic;
+  }
+
+  /** Digest of the whole file; null while it goes on, and of a file too long to be kept. */
+  digest(algorithm: 'md5' | 'sha1' | 'sha256'): Uint8Array | null {
+    const { buf, len, total, complete } = this.content;
+    if (!complete || total !== len) return null;
+    return (this.#digests[algorithm] ??= createHash(algorithm).update(buf.subarray(0, len)).digest());
+  }
 }
+
+/** Bytes that are needed to tell the kind of a file, and those that more of can change the answer. */
+const MAGIC_BYTES = 32;
+const MAGIC_WINDOW = 4096;
 
 /** The `index`-th file of a transaction in direction `dir`, or null. */
 export function fileOf(tx: Transaction, dir: number, index: number): AppFile | null {

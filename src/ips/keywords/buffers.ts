@@ -39,6 +39,8 @@ export const pktData = keyword({
 });
 
 export const fileData = sticky('file.data', 'Content of transferred files: HTTP bodies, mail attachments, SMB files.', ['file_data']);
+export const fileName = sticky('file.name', 'Name of a transferred file.');
+export const fileMagic = sticky('file.magic', 'Kind of a transferred file in the words of file(1).');
 export const httpMethod = sticky('http.method', 'Method of an HTTP request.');
 export const httpUri = sticky('http.uri', 'Normalised URI of an HTTP request.');
 export const httpUriRaw = sticky('http.uri.raw', 'URI of an HTTP request as sent.');
@@ -83,6 +85,8 @@ export const ja3String = sticky('ja3.string', 'Text the JA3 fingerprint is made 
 export const ja3sHash = sticky('ja3s.hash', 'JA3S fingerprint of the server hello.');
 export const ja3sString = sticky('ja3s.string', 'Text the JA3S fingerprint is made of.');
 export const ja4Hash = sticky('ja4.hash', 'JA4 fingerprint of the client hello.');
+export const ipSrc = sticky('ip.src', 'Source address, 4 or 16 bytes.');
+export const ipDst = sticky('ip.dst', 'Destination address, 4 or 16 bytes.');
 export const ipv4Hdr = sticky('ipv4.hdr', 'IPv4 header with options.');
 export const ipv6Hdr = sticky('ipv6.hdr', 'IPv6 header with extension headers.');
 export const tcpHdr = sticky('tcp.hdr', 'TCP header with options.');

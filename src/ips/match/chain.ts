@@ -8,8 +8,9 @@ import { decodeBase64 } from './base64.js';
 import type { InspectContext } from './context.js';
 import { applyMask, readNumber } from './number.js';
 import {
-  ByteOp, MathOp, OP_BASE64, OP_BYTE_EXTRACT, OP_BYTE_JUMP, OP_BYTE_MATH, OP_BYTE_TEST, OP_CONTENT, OP_ISDATAAT, OP_PCRE, OP_SIZE,
-  type Base64Step, type ByteExtractStep, type ByteJumpStep, type ByteMathStep, type ByteTestStep, type ContentStep, type IsDataAtStep,
+  ByteOp, DatasetCommand, MathOp, OP_BASE64, OP_BYTE_EXTRACT, OP_BYTE_JUMP, OP_BYTE_MATH, OP_BYTE_TEST, OP_CONTENT, OP_DATASET, OP_ISDATAAT, OP_PCRE, OP_SIZE,
+  type Base64Step,
+  type ByteExtractStep, type ByteJumpStep, type ByteMathStep, type ByteTestStep, type ContentStep, type DatasetStep, type IsDataAtStep,
   type PcreStep, type SizeStep, type Step,
 } from './step.js';
 
@@ -93,6 +94,9 @@ export class ChainInspector {
           break;
         case OP_SIZE:
           result = size(ctx, step as SizeStep);
+          break;
+        case OP_DATASET:
+          result = dataset(ctx, step as DatasetStep);
           break;
         case OP_BASE64:
           return this.#base64Then(ctx, step as Base64Step);
@@ -361,4 +365,24 @@ function isDataAt(ctx: InspectContext, step: IsDataAtStep): number {
 function size(ctx: InspectContext, step: SizeStep): number {
   if (!ctx.complete && !step.test.settledBelow(ctx.position + ctx.len)) return NO_MATCH;
   return step.test.matches(ctx.position + ctx.len) ? MATCH : GIVE_UP;
+}
+
+/** A set keeps whole values: of a buffer that still grows nothing is asked. */
+function dataset(ctx: InspectContext, step: DatasetStep): number {
+  if (!ctx.complete || ctx.position !== 0) return NO_MATCH;
+  const { set } = step;
+  switch (step.command) {
+    case DatasetCommand.SET:
+      return set.add(ctx.buf, ctx.off, ctx.len, 0) ? MATCH : NO_MATCH;
+    case DatasetCommand.UNSET:
+      return set.remove(ctx.buf, ctx.off, ctx.len) ? MATCH : NO_MATCH;
+    case DatasetCommand.ISSET:
+      return set.find(ctx.buf, ctx.off, ctx.len) >= 0 ? MATCH : NO_MATCH;
+    case DatasetCommand.ISNOTSET:
+      return set.find(ctx.buf, ctx.off, ctx.len) < 0 ? MATCH : NO_MATCH;
+    default: {
+      const row = set.find(ctx.buf, ctx.off, ctx.len);
+      return row >= 0 && step.reputation!.matches(set.reputation(row)) ? MATCH : NO_MATCH;
+    }
+  }
 }

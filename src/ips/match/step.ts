@@ -4,6 +4,7 @@
  */
 import type { Pcre } from '@drawbridge/native';
 import type { NumberTest } from '../option.js';
+import type { Dataset } from '../state/dataset.js';
 import type { Needle } from './search.js';
 
 export const OP_CONTENT = 0;
@@ -15,6 +16,7 @@ export const OP_BYTE_MATH = 5;
 export const OP_ISDATAAT = 6;
 export const OP_SIZE = 7;
 export const OP_BASE64 = 8;
+export const OP_DATASET = 9;
 
 export abstract class Step {
   abstract readonly op: number;
@@ -182,4 +184,20 @@ export class Base64Step extends Step {
   offset = 0;
   relative = false;
   data: readonly Step[] = [];
+}
+
+export const DatasetCommand = { SET: 0, UNSET: 1, ISSET: 2, ISNOTSET: 3, REPUTATION: 4 } as const;
+
+/** dataset and datarep: the whole buffer is, or is not, in a set. */
+export class DatasetStep extends Step {
+  readonly op = OP_DATASET;
+  readonly relative = false;
+  constructor(
+    readonly set: Dataset,
+    readonly command: number,
+    /** What the reputation has to be (REPUTATION). */
+    readonly reputation: NumberTest | null,
+  ) {
+    super();
+  }
 }

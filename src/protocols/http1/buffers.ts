@@ -1,5 +1,7 @@
 /** The buffers of HTTP/1 by their Suricata names. */
-import { ByteSlice, fileOf, type BufferSpec, type Transaction } from '../transaction.js';
+import { fileBuffers } from '../files.js';
+import { Directions } from '../message.js';
+import { ByteSlice, type BufferSpec, type Transaction } from '../transaction.js';
 import { FIELD, type FieldName } from './head.js';
 import { Progress, type HttpTransaction } from './transaction.js';
 
@@ -74,9 +76,5 @@ export const HTTP1_BUFFERS: readonly BufferSpec<Transaction>[] = [
   spec('http.start', BOTH, (tx, dir, index, out) => index === 0 && tx.start(dir, out)),
   spec('http.request_body', { toServer: BODY, streaming: true }, (tx, _dir, index, out) => index === 0 && tx.requestBody !== null && tx.requestBody.slice(out)),
   spec('http.response_body', { toClient: BODY, streaming: true }, (tx, _dir, index, out) => index === 0 && tx.responseBody !== null && tx.responseBody.slice(out)),
-  spec('file.data', { toServer: BODY, toClient: BODY, streaming: true }, (tx, dir, index, out) => fileOf(tx, dir, index)?.content.slice(out) ?? false),
-  spec('file.name', { toServer: BODY, toClient: BODY }, (tx, dir, index, out) => {
-    const file = fileOf(tx, dir, index);
-    return file !== null && file.name.length > 0 && out.set(file.name, 0, file.name.length);
-  }),
+  ...fileBuffers(Directions.BOTH, BODY),
 ];

@@ -7,8 +7,10 @@ import { TO_SERVER } from '../../flow/index.js';
 import type { TransactionRecord } from '../../pipeline/index.js';
 import { Body } from '../body.js';
 import { CR, LF, ascii, findNoCase, printable, startsNoCase } from '../bytes.js';
+import { fileBuffers } from '../files.js';
+import { Directions } from '../message.js';
 import { PROBE_MORE, PROBE_NO, PROBE_YES, type AppParser, type AppProtocol, type Upgrade } from '../parser.js';
-import { AppFile, fileOf, Transaction, type BufferSpec, type ByteSlice } from '../transaction.js';
+import { AppFile, Transaction, type BufferSpec, type ByteSlice } from '../transaction.js';
 import { MimeReader } from './mime.js';
 
 /** Commands whose replies change something. */
@@ -347,15 +349,7 @@ export const SMTP_PROTOCOL: AppProtocol = {
     spec('smtp.helo', SmtpProgress.OPEN, (tx, index) => (index === 0 ? tx.helo : null)),
     spec('smtp.mail_from', SmtpProgress.OPEN, (tx, index) => (index === 0 ? tx.mailFrom : null)),
     spec('smtp.rcpt_to', SmtpProgress.OPEN, (tx, index) => tx.rcptTo[index]),
-    spec('file.name', SmtpProgress.DATA, (tx, index) => fileOf(tx, TO_SERVER, index)?.name),
-    {
-      name: 'file.data',
-      toServer: true,
-      toClient: false,
-      minProgress: SmtpProgress.DATA,
-      streaming: true,
-      get: (tx, dir, index, out) => fileOf(tx, dir, index)?.content.slice(out) ?? false,
-    },
+    ...fileBuffers(Directions.TO_SERVER, SmtpProgress.DATA),
   ],
   completeToServer: SmtpProgress.COMPLETE,
   completeToClient: SmtpProgress.COMPLETE,

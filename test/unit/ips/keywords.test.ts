@@ -3,7 +3,15 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import test from 'ava';
 import { anchorOf, explainRule, findKeyword, formatRefusal, KEYWORDS, keywordNames, type Keyword, type KeywordName } from '../../../src/ips/index.js';
-import { compile } from './helper.js';
+import { compile as compileRules } from './helper.js';
+
+/** Files that rules name. */
+const FILES: Readonly<Record<string, string>> = {
+  'words.txt': 'aG9zdA==\n# comment\n\n',
+  'reputation.txt': 'aG9zdA==,20\n',
+  'md5.txt': 'd41d8cd98f00b204e9800998ecf8427e  empty\n',
+};
+const compile = (text: string): ReturnType<typeof compileRules> => compileRules(text, { readFile: (name) => (FILES[name] === undefined ? null : Buffer.from(FILES[name]!)) });
 
 const HEAD = 'alert tcp any any -> any any (';
 
@@ -96,6 +104,18 @@ const ACCEPTED: Partial<Record<KeywordName, readonly string[]>> = {
   'dns.rcode': ['dns.rcode:3'],
   'tls.cert_chain_len': ['tls.cert_chain_len:>1'],
   'tls.version': ['tls.version:1.2', 'tls.version:"1.0"', 'tls.version:0x7f12'],
+  dataset: ['dns.query; dataset:set,a,type string', 'http.host; dataset:isnotset,b, type string, memcap 10mb, hashsize 100, save x.csv', 'http.uri; to_md5; dataset:isset,c,type md5,state none.csv', 'http.host; dataset:isset,d,type string,load words.txt'],
+  datarep: ['http.host; datarep:r,>,10,type string,load reputation.txt'],
+  filename: ['filename:"a.exe"', 'filename:!"a.exe"'],
+  fileext: ['fileext:"exe"', 'fileext:!"exe"'],
+  filemagic: ['filemagic:"PDF"', 'filemagic:!"PE32"'],
+  filesize: ['filesize:<70', 'filesize:10<>20', 'filesize:>50'],
+  filestore: ['filestore', 'filestore:both,flow'],
+  filemd5: ['filemd5:md5.txt', 'filemd5:!md5.txt'],
+  filesha1: ['filesha1:md5.txt'],
+  filesha256: ['filesha256:md5.txt'],
+  ftpdata_command: ['ftpdata_command:retr', 'ftpdata_command:STOR'],
+  ftpbounce: ['ftpbounce'],
   frame: ['frame:mqtt.pdu; content:"a"', 'frame:rfb.pdu; content:"a"; frame:rfb.pdu; content:"b"'],
   'dhcp.leasetime': ['dhcp.leasetime:<7200', 'dhcp.leasetime:1<>4294967295'],
   'dhcp.renewal_time': ['dhcp.renewal_time:1000<>2000'],
@@ -219,6 +239,18 @@ const REFUSED: readonly (readonly [options: string, column: number, token: strin
   ['tag:bogus', 5, 'bogus', /type/],
   ['tag:session,5,bogus', 15, 'bogus', /metric/],
   ['noalert; alert', 10, 'alert', /excludes/],
+  ['dataset:set,a,type string', 1, 'dataset', /sticky/],
+  ['http.uri; dataset:bogus,a,type string', 19, 'bogus', /command/],
+  ['http.uri; dataset:set,a,type bogus', 30, 'bogus', /type/],
+  ['http.uri; dataset:set,a', 23, 'a', /type is missing/],
+  ['http.uri; dataset:isset,a,type string,load none.csv', 44, 'none.csv', /cannot be read/],
+  ['http.uri; dataset:isset,a,type md5,load words.txt', 41, 'words.txt', /line 1/],
+  ['http.uri; datarep:r,~,10,type string', 21, '~', /operator/],
+  ['filename:""', 10, '""', /missing/],
+  ['filesize:x', 10, 'x', /comparison/],
+  ['filestore:bogus', 11, 'bogus', /direction/],
+  ['filemd5:none.txt', 9, 'none.txt', /cannot be read/],
+  ['ftpdata_command:list', 17, 'list', /command/],
   ['frame:bogus', 7, 'bogus', /frame/],
   ['dnp3_func:bogus', 11, 'bogus', /comparison/],
   ['dnp3_ind:bogus', 10, 'bogus', /indication/],

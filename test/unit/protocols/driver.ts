@@ -26,7 +26,12 @@ export class Driver {
   /** Buffers are read after every piece; switch off for fuzzing speed. */
   watch = true;
 
-  constructor(serverPort = 80, options: ProtocolOptions = {}) {
+  /** IPv4 addresses of the two ends. */
+  client = 0;
+  server = 0;
+
+  /** @param shared the application layer of another connection, where the two belong together */
+  constructor(serverPort = 80, options: ProtocolOptions = {}, shared: AppLayer | null = null) {
     this.serverPort = serverPort;
     this.registry = new ProtocolRegistry(options);
     const output: EventOutput = {
@@ -36,11 +41,13 @@ export class Driver {
       transaction: (_view, _flow, record) => void this.records.push(record),
       anomaly: (_view, _flow, _layer, name) => void this.anomalies.push(name),
     };
-    this.app = new AppLayer(this.registry, output);
+    this.app = shared ?? new AppLayer(this.registry, output);
   }
 
   #aim(dir: number): void {
     this.view.flowDir = dir;
+    this.view.src0 = dir === TO_SERVER ? this.client : this.server;
+    this.view.dst0 = dir === TO_SERVER ? this.server : this.client;
     this.view.srcPort = dir === TO_SERVER ? 40000 : this.serverPort;
     this.view.dstPort = dir === TO_SERVER ? this.serverPort : 40000;
   }
