@@ -63,7 +63,7 @@ export class Appliance {
     const { events } = this.config;
     this.eventFile = events.file === '' ? '' : resolve(dirname(resolve(file)), events.file);
     this.#sink = events.file === '' ? null : new FileSink(this.eventFile, { append: true, maxBytes: events.rotate, keep: events.keep });
-    this.#input = { file, text, counters: this.counters.buffer, events: this.#ring.buffer, control: this.#channel.port2, keepPrivileges: options.keepPrivileges ?? false };
+    this.#input = { file, text, counters: this.counters.buffer, events: this.#ring.buffer, control: this.#channel.port2, keepPrivileges: options.keepPrivileges ?? false, eventsRead: events.file !== '' || this.#onEvent !== null };
     this.failed = new Promise((settle) => {
       this.#fail = settle;
     });

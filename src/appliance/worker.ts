@@ -26,6 +26,8 @@ export interface WorkerInput {
   readonly counters: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
   readonly control: MessagePort;
+  /** Somebody reads the events; otherwise none are made. */
+  readonly eventsRead: boolean;
   /** Overrides `privileges.drop`: the process has other work that needs them (lab). */
   readonly keepPrivileges: boolean;
 }
@@ -98,7 +100,7 @@ function start(): void {
     firewall: compileFirewall(config, yaml).policy,
     rules,
     registry,
-    events: { sink, types: new Set(config.events.types), packetSource: 'wire', host: config.name, dropsPerSecond: config.events.drops_per_second },
+    events: { sink, types: new Set(input.eventsRead ? config.events.types : []), packetSource: 'wire', host: config.name, dropsPerSecond: config.events.drops_per_second },
     counters,
     mirrors: mirrorOptions(config, input.file),
     macTable: { size: config.switch.mac_table_size, ageSeconds: config.switch.mac_ageing_seconds },
