@@ -116,12 +116,13 @@ export class DataPlane implements Inspector, StreamSink {
     this.#p.app.data(view, flow, dir);
   }
 
-  gap(_view: PacketView, flow: Flow, dir: number, position: number, length: number): void {
+  gap(view: PacketView, flow: Flow, dir: number, position: number, length: number): void {
+    this.#p.ips?.inspectBeforeGap(view, flow, dir);
     this.#p.app.gap(flow, dir, position, length);
   }
 
-  end(view: PacketView, flow: Flow, dir: number): void {
-    this.#p.app.end(view, flow, dir);
+  end(_view: PacketView, flow: Flow, dir: number): void {
+    this.#p.app.end(flow, dir);
   }
 
   // ---- judging ---------------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ export class Session implements RefusalHandler {
     this.#defrag = new Defragmenter({ inline: s.enforce, memcap: s.defragMemcap, maxDatagrams: s.defragMaxDatagrams, timeout: s.defragTimeout, seed: o.seed });
     this.#app = new AppLayer(o.registry, this.eve);
     this.#ips =
-      o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events, packetEvents: this.#app.packetEvents, onAck: !(s.enforce || s.streamInline || s.asyncOneside) });
+      o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events, packetEvents: this.#app.packetEvents, passive: !(s.enforce || s.streamInline), onAck: !s.asyncOneside });
     const modes = { off: PortPolicies.OFF, detect: PortPolicies.DETECT, prevent: PortPolicies.PREVENT };
     o.ports.forEach((p, i) => this.#ips?.ports.set(i, modes[p.ips], null));
     this.#firewallState = o.firewall === null ? null : new FirewallState(this.table, o.seed);
@@ -313,9 +313,10 @@ export class Session implements RefusalHandler {
         for (const dir of [0, 1]) {
           flowEndView(this.#endView, this.table, id, dir);
           this.#streams.finish(this.#endView, flow, dir);
-          this.#app.end(null, flow, dir);
+          this.#app.end(flow, dir);
           this.#ips.inspectEnd(this.#endView, flow);
         }
+        this.#app.settle(null, flow);
       } catch (error) {
         // Nothing is left to drop: the flow is over. The data plane goes on.
         this.#report(`end of flow ${this.table.eveId(id)}`, error);

@@ -33,6 +33,8 @@ export class StreamHalf {
   held: SegmentList | null = null;
   /** Stream offset of the FIN, -1 = not seen. */
   finAt = -1;
+  /** Set by the parser: a message ends here or no more will be made of it, so raw rules of a passive engine should look now. */
+  flushRaw = false;
   /** Nobody parses / nobody inspects raw bytes any more: the marks follow the end by themselves. */
   parseDone = false;
   inspectDone = false;
@@ -56,6 +58,7 @@ export class StreamHalf {
     this.stopped = false;
     this.held = null;
     this.finAt = -1;
+    this.flushRaw = false;
     this.parseDone = false;
     this.inspectDone = false;
   }

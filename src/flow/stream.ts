@@ -10,7 +10,7 @@
  * data costs one copy; making room moves at most as many bytes as it gains. Memory comes from one pool with
  * a cap, held segments are bounded per direction, and behind `depth` bytes a direction is left alone.
  */
-import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, type PacketView } from '../packet/index.js';
+import { TCP_ACK, TCP_FIN, TCP_OPT_FAST_OPEN, TCP_RST, TCP_SYN, type PacketView } from '../packet/index.js';
 import { DropReason } from '../pipeline/index.js';
 import { BytePool, copyRange } from '../util/index.js';
 import type { Flow } from './flow.js';
@@ -32,7 +32,7 @@ export interface StreamSink {
    * acknowledgement released bytes behind a gap.
    */
   data(view: PacketView, flow: Flow, dir: number): void;
-  /** `length` bytes at stream offset `position` were lost; the half goes on behind them. */
+  /** `length` bytes at stream offset `position` were lost; the half, which still ends there, goes on behind them. */
   gap(view: PacketView, flow: Flow, dir: number, position: number, length: number): void;
   /** The direction has ended: FIN in order, or RST. */
   end(view: PacketView, flow: Flow, dir: number): void;
@@ -123,7 +123,10 @@ export class StreamEngine {
   /** Passive: the flow is over, so nothing will fill its gaps; deliver what waits behind them in direction `dir`. */
   finish(view: PacketView, flow: Flow, dir: number): void {
     const half = flow.half(dir);
-    if (!this.#inline && half.held !== null && !half.stopped) this.#skipGaps(view, flow, half, dir, Number.POSITIVE_INFINITY);
+    if (this.#inline || half.held === null || half.stopped) return;
+    // Data on a SYN that nobody answered was never part of a stream.
+    if (half.end === 0 && half.held.pos[0] === 0) this.#discard(half);
+    else this.#skipGaps(view, flow, half, dir, Number.POSITIVE_INFINITY);
   }
 
   /** Give back everything a flow holds; register with FlowPool.onRelease. */
@@ -143,7 +146,10 @@ export class StreamEngine {
     if (this.#events.outOfWindow) return STREAM_OK;
     if ((flags & TCP_SYN) !== 0) {
       this.#start(half, (view.seq + 1) | 0);
-      if ((flags & TCP_ACK) !== 0 && !flow.half(1 - dir).open) flow.midstream = true;
+      if ((flags & TCP_ACK) !== 0) {
+        if (flow.half(1 - dir).open) this.#settleSynData(view, flow, 1 - dir);
+        else flow.midstream = true;
+      }
     }
     if (!half.open && !this.#pickUp(view, flow, dir)) {
       this.uninspectedBytes += view.payloadLen;
@@ -151,13 +157,17 @@ export class StreamEngine {
     }
     if ((flags & TCP_ACK) !== 0) this.#acknowledged(view, flow, 1 - dir);
     if (half.stopped) {
+      if (half.len > 0) this.#trim(half);
       this.uninspectedBytes += view.payloadLen;
       return STREAM_OK;
     }
     const pos = half.end + ((view.seq + ((flags & TCP_SYN) >>> 1) - ((half.isn + half.end) | 0)) | 0);
     if ((flags & TCP_FIN) !== 0 && half.finAt < 0 && pos + view.payloadLen >= half.end) half.finAt = pos + view.payloadLen;
     let result = STREAM_OK;
-    if (view.payloadLen > 0) result = this.#data(view, flow, half, dir, pos);
+    if (view.payloadLen > 0) {
+      const early = (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && (view.tcpOptions & TCP_OPT_FAST_OPEN) === 0 && pos === 0 && half.end === 0 && half.finAt < 0;
+      result = early ? this.#hold(view, flow, half, dir, 0, view.payloadLen) : this.#data(view, flow, half, dir, pos);
+    }
     if (half.finAt >= 0 && !half.closed && half.end >= half.finAt) {
       half.closed = true;
       this.#sink.end(view, flow, dir);
@@ -173,6 +183,24 @@ export class StreamEngine {
     half.open = true;
     half.isn = isn;
     half.finAt = -1;
+  }
+
+  /**
+   * The answer to a SYN says whether the data on it was taken. With the fast-open option (RFC 7413) it was read at once;
+   * without, stacks differ, and most let it be sent again.
+   */
+  #settleSynData(view: PacketView, flow: Flow, dir: number): void {
+    const half = flow.half(dir);
+    const { held } = half;
+    if (held === null || half.end > 0 || held.pos[0] !== 0) return;
+    if (((view.ack - half.isn) | 0) <= 0 || !this.#makeRoom(half, held.contiguousEnd(0))) {
+      held.clear(this.pool);
+      this.#dropList(half);
+      return;
+    }
+    this.#takeHeld(half, held, 0);
+    this.#checkDepth(flow, half);
+    this.#deliver(view, flow, half, dir);
   }
 
   /** First segment of a half without a SYN. @returns false when the stream is not to be followed */
@@ -336,8 +364,8 @@ export class StreamEngine {
       this.gaps++;
       this.#events.add(StreamEvent.reassembly_seq_gap);
       half.gap = true;
-      this.#skipTo(half, next);
       this.#sink.gap(view, flow, dir, position, next - position);
+      this.#skipTo(half, next);
       if (half.held === null) return;
       if (!this.#makeRoom(half, held.contiguousEnd(next) - next)) {
         this.#stop(flow, half, 'memcap');
@@ -352,7 +380,7 @@ export class StreamEngine {
   /** Let the consumers read, then let go of what nobody needs. */
   #deliver(view: PacketView, flow: Flow, half: StreamHalf, dir: number): void {
     this.#sink.data(view, flow, dir);
-    if (half.stopped) this.#discard(half);
+    if (half.stopped && this.#inline) this.#discard(half);
     else if (half.len > 0) this.#trim(half);
   }
 

@@ -5,7 +5,7 @@
  * matches.
  */
 import type { Flow, StreamEvents, StreamHalf } from '../flow/index.js';
-import { PacketView, PROTO_TCP } from '../packet/index.js';
+import { PacketView, PROTO_TCP, TCP_SYN } from '../packet/index.js';
 import { DropReason, isDrop, Verdict, type EventOutput } from '../pipeline/index.js';
 import type { Transaction } from '../protocols/index.js';
 import { AlertQueue } from './alert-queue.js';
@@ -22,7 +22,7 @@ import { SharedState } from './state/shared-state.js';
 import { ThresholdOutcome } from './state/threshold.js';
 import type { StreamRows } from './state/stream-rows.js';
 import { TransformRunner } from './transform-runner.js';
-import { TxInspector } from './tx-inspector.js';
+import { TxInspector, TxSweep } from './tx-inspector.js';
 
 export interface IpsOptions {
   /** 'ips': drop and reject rules keep packets back. 'ids': they only report. Default 'ips'. */
@@ -33,7 +33,9 @@ export interface IpsOptions {
   readonly shared?: SharedState;
   /** What connection tracking noticed about the packet in hand (keyword stream-event). */
   readonly streamEvents?: StreamEvents;
-  /** Bytes of a stream count when they are acknowledged (Suricata's IDS mode), not when they arrive. Default false. */
+  /** Suricata's IDS mode: streams are judged in pieces, after the packets that brought them. Default false. */
+  readonly passive?: boolean;
+  /** Passive: bytes of a stream count when they are acknowledged, not when they arrive. Default false. */
   readonly onAck?: boolean;
   /** Application-layer events of the packet in hand that belong to no transaction (AppLayer.packetEvents). */
   readonly packetEvents?: readonly string[];
@@ -69,6 +71,7 @@ export class Ips {
   readonly #events: EventOutput;
   readonly #prevent: boolean;
   readonly #maxAlerts: number;
+  readonly #passive: boolean;
   readonly #onAck: boolean;
   readonly #packetEvents: readonly string[];
   readonly #candidates: Candidates;
@@ -84,6 +87,10 @@ export class Ips {
 
   // The packet in hand.
   #half: StreamHalf | null = null;
+  /** Stream offset up to which stream rules look. */
+  #streamEnd = 0;
+  /** The flow is over. */
+  #atEnd = false;
   /** Application protocol for rules that are judged by packet. */
   #headerApp = 0;
   #streamRows: StreamRows | null = null;
@@ -95,7 +102,8 @@ export class Ips {
     this.#events = events;
     this.#prevent = (options.mode ?? 'ips') === 'ips';
     this.#maxAlerts = options.maxAlertsPerPacket ?? 15;
-    this.#onAck = options.onAck ?? false;
+    this.#passive = options.passive ?? false;
+    this.#onAck = this.#passive && (options.onAck ?? false);
     this.context = new InspectContext(options.shared ?? new SharedState());
     this.context.streamEvents = options.streamEvents ?? null;
     this.#packetEvents = options.packetEvents ?? NO_EVENTS;
@@ -131,7 +139,7 @@ export class Ips {
     this.#begin(view, flow, state);
     if (view.eventCount > 0) this.#judgeDecodeEvents(view);
     this.#judgePacket(view, flow, state);
-    if (flow !== null && flow.transactions.length > 0) this.#tx.inspect(flow, view.flowDir, false);
+    if (flow !== null && flow.transactions.length > 0) this.#tx.inspect(flow, view.flowDir, this.#awaitsAck(flow, state!, view) ? TxSweep.FINISHED : TxSweep.TOUCHED);
     const verdict = this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, mode);
     if (flow === null || state === null || !this.#tx.finishedUnjudged(flow, 1 - view.flowDir)) return verdict;
     return this.#judgeOtherDirection(view, flow, state, mode, verdict);
@@ -146,7 +154,7 @@ export class Ips {
     const turned = this.#turned;
     turnRound(view, turned);
     this.#begin(turned, flow, state);
-    this.#tx.inspect(flow, turned.flowDir, false);
+    this.#tx.inspect(flow, turned.flowDir, TxSweep.FINISHED);
     if (this.#queue.count === 0) return before;
     const verdict = this.#finish(turned, flow, state, mode);
     if (isDrop(verdict) && !isDrop(before)) {
@@ -165,9 +173,25 @@ export class Ips {
     const state = this.#stateOf(flow);
     if (state.dropped || state.passed || state.bypassed) return Verdict.NONE;
     this.#begin(view, flow, state);
+    this.#atEnd = true;
     if (view.proto === PROTO_TCP) this.#judgeRest(view, flow, state);
-    this.#tx.inspect(flow, view.flowDir, true);
+    this.#atEnd = false;
+    this.#tx.inspect(flow, view.flowDir, TxSweep.ALL);
     return this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, this.ports.modeOf(view));
+  }
+
+  /** Bytes of direction `dir` are lost: judge what stands before them while it is there. For passive engines; nothing is dropped. */
+  inspectBeforeGap(view: PacketView, flow: Flow, dir: number): void {
+    const state = this.#stateOf(flow);
+    if (!this.#passive || state.dropped || state.passed || state.bypassed) return;
+    const turned = this.#turned;
+    turnRound(view, turned);
+    if (view.flowDir === dir) turnRound(turned, turned);
+    this.#begin(turned, flow, state);
+    this.#atEnd = true;
+    this.#judgeRest(turned, flow, state);
+    this.#atEnd = false;
+    if (this.#queue.count > 0) this.#finish(turned, flow, state, this.ports.modeOf(turned));
   }
 
   /** The flow is gone: give its state back. Register as release hook of the flow pool. */
@@ -302,22 +326,31 @@ export class Ips {
     const always = rules.streamAlways[dir]!;
     const half = flow === null ? null : flow.half(dir);
     const idle = group === null && always.length === 0;
-    if (half === null || state === null || !half.open || half.stopped) {
+    if (half === null || state === null || !half.open || this.#leftOut(view, half, state.scanned[dir]!)) {
       if (view.payloadLen === 0 || idle) return;
       this.#streamless = true;
       if (group !== null) group.scan(view.buf, view.payloadOff, view.payloadLen, this.#hits, this.#candidates);
       this.#candidates.addAll(always);
       return;
     }
-    const end = half.base + half.len;
+    let end = half.base + half.len;
     const scanned = state.scanned[dir]!;
     if (idle) {
-      half.inspected = end;
+      half.inspected = rules.keepsStreams ? Math.max(half.inspected, end - STREAM_WINDOW) : end;
       state.scanned[dir] = end;
       return;
     }
-    if (end <= scanned) return;
+    if (this.#passive) {
+      end = this.#readyEnd(half, scanned, end);
+      if (end <= scanned) return;
+      half.flushRaw = false;
+    } else if (end <= scanned) {
+      // Inline, a rule alerts for every packet with data as long as its match is in the window.
+      if (view.payloadLen > 0) this.#addAlerted(half, state, dir);
+      return;
+    }
     this.#half = half;
+    this.#streamEnd = end;
     this.#streamRows = dir === 0 ? state.rowsToServer : state.rowsToClient;
     if (group !== null) {
       const from = Math.max(half.base, scanned - group.maxLength + 1);
@@ -327,7 +360,7 @@ export class Ips {
     const rows = this.#streamRows;
     if (rows !== null) {
       for (let i = rows.count - 1; i >= 0; i--) {
-        if (rows.alerted[i] === 1) continue;
+        if (this.#passive && rows.alerted[i] === 1) continue;
         // Nothing of what the pattern lies in is left: the rule cannot match on it any more.
         if (rows.offsets[i]! <= half.base) rows.remove(i);
         else this.#candidates.add(rows.rules[i]!);
@@ -335,11 +368,47 @@ export class Ips {
     }
   }
 
+  /** The stream did not take the packet: it ended before, the packet lies outside the window, or data on a SYN has to wait. */
+  #leftOut(view: PacketView, half: StreamHalf, scanned: number): boolean {
+    const end = half.base + half.len;
+    if (half.stopped) return end <= scanned;
+    if (view.payloadLen === 0) return false;
+    return (this.context.streamEvents?.outOfWindow ?? false) || ((view.tcpFlags & TCP_SYN) !== 0 && end === 0);
+  }
+
+  /**
+   * Passive engines look at a stream in pieces: when enough has been acknowledged, when the parser found an end, when
+   * nothing follows. @returns where the piece ends; `scanned` or less when it is not time yet
+   */
+  #readyEnd(half: StreamHalf, scanned: number, end: number): number {
+    if (half.closed || half.stopped || this.#atEnd) return end;
+    const acked = this.#onAck ? Math.min(end, half.acked) : end;
+    return half.flushRaw || acked - scanned >= STREAM_WINDOW ? acked : scanned;
+  }
+
+  /** Passive: nothing more of this direction was acknowledged, so its open transactions are not judged yet. */
+  #awaitsAck(flow: Flow, state: FlowDetect, { proto, flowDir }: PacketView): boolean {
+    if (!this.#onAck || proto !== PROTO_TCP) return false;
+    const half = flow.half(flowDir);
+    if (half.acked <= state.judgedAck[flowDir]! && !half.closed) return true;
+    state.judgedAck[flowDir] = half.acked;
+    return false;
+  }
+
+  #addAlerted(half: StreamHalf, state: FlowDetect, dir: number): void {
+    const rows = dir === 0 ? state.rowsToServer : state.rowsToClient;
+    if (rows === null) return;
+    this.#half = half;
+    this.#streamEnd = half.base + half.len;
+    this.#streamRows = rows;
+    for (let i = 0; i < rows.count; i++) if (rows.alerted[i] === 1) this.#candidates.add(rows.rules[i]!);
+  }
+
   #closeStream(state: FlowDetect, dir: number): void {
     const half = this.#half!;
-    const end = half.base + half.len;
+    const end = this.#streamEnd;
     state.scanned[dir] = end;
-    half.inspected = Math.max(half.inspected, end - STREAM_WINDOW);
+    half.inspected = half.stopped ? end : Math.max(half.inspected, end - STREAM_WINDOW);
   }
 
   /** Judge one packet, stream or header rule. */
@@ -364,7 +433,7 @@ export class Ips {
       const tcp = view.proto === PROTO_TCP;
       const alone = tcp ? rule.onTcpPacket || (rule.onStream && this.#streamless) : rule.onPacket;
       // Passive engines look at the stream later than at the packet, so a rule about both alerts for both.
-      if (fromStream && this.#onAck && alone && this.#matchesPayload(rule, view)) this.matched(rule, null, rule.flowAction, false);
+      if (fromStream && this.#passive && alone && this.#matchesPayload(rule, view)) this.matched(rule, null, rule.flowAction, false);
       if (!fromStream && !(alone && this.#matchesPayload(rule, view))) return;
     }
     this.matched(rule, null, fromStream || rule.flowAction, fromStream);
@@ -389,14 +458,15 @@ export class Ips {
     return this.#chains.matches(this.context, rule.payload);
   }
 
-  /** Look at the window of the stream that is still held; bytes an earlier alert of the rule used up are left out. */
+  /** Look at the window of the stream that is still held; passive, bytes an earlier alert of the rule used up are left out. */
   #matchesStream(rule: CompiledRule): boolean {
     const half = this.#half;
     if (half === null) return false;
-    const end = half.base + half.len;
+    const end = this.#streamEnd;
     const rows = this.#streamRows;
     const row = rows === null ? -1 : rows.rowOf(rule.index);
-    const from = row >= 0 && rows!.alerted[row] === 1 ? Math.max(half.base, rows!.offsets[row]!) : half.base;
+    const again = row >= 0 && rows!.alerted[row] === 1;
+    const from = again ? Math.max(half.base, this.#passive ? rows!.offsets[row]! : end - STREAM_WINDOW) : half.base;
     this.context.setBuffer(half.buf, from - half.base, end - from, from, half.closed);
     const yes = from < end && this.#chains.matches(this.context, rule.payload);
     if (yes || (row < 0 && rule.fastPattern !== null)) {
@@ -518,11 +588,12 @@ function skipStream(flow: Flow, dir: number): void {
   half.inspected = half.base + half.len;
 }
 
-/** The packet's facts as a packet of the other direction would have them, without payload. */
+/** The packet's facts as a packet of the other direction would have them, without payload. `out` may be the view itself. */
 function turnRound(view: PacketView, out: PacketView): void {
+  const { src0, src1, src2, src3, srcPort, ingress, flowDir } = view;
   out.desc = -1;
   out.ingress = view.egress;
-  out.egress = view.ingress;
+  out.egress = ingress;
   out.tsSec = view.tsSec;
   out.tsUsec = view.tsUsec;
   out.frameNo = view.frameNo;
@@ -532,14 +603,15 @@ function turnRound(view: PacketView, out: PacketView): void {
   out.src1 = view.dst1;
   out.src2 = view.dst2;
   out.src3 = view.dst3;
-  out.dst0 = view.src0;
-  out.dst1 = view.src1;
-  out.dst2 = view.src2;
-  out.dst3 = view.src3;
+  out.dst0 = src0;
+  out.dst1 = src1;
+  out.dst2 = src2;
+  out.dst3 = src3;
   out.l4Off = view.l4Off;
   out.srcPort = view.dstPort;
-  out.dstPort = view.srcPort;
+  out.dstPort = srcPort;
   out.flowId = view.flowId;
-  out.flowDir = 1 - view.flowDir;
+  out.flowDir = 1 - flowDir;
   out.ctState = view.ctState;
+  out.established = view.established;
 }

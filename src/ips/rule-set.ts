@@ -86,6 +86,8 @@ export class RuleSet {
   readonly byDecodeEvent: ReadonlyMap<number, Int32Array>;
   /** By application protocol id * 2 + direction; null = nothing to do. */
   readonly txPlans: readonly (TxPlan | null)[];
+  /** Transaction rules have contents of the stream beside them: its last bytes are kept for these. */
+  readonly keepsStreams: boolean;
   /** Some rule looks at flows without payload (header-only rules, flowbits): the data plane then attaches a Flow to each. */
   readonly needsFlowObjects: boolean;
   readonly #bySid = new Map<string, CompiledRule>();
@@ -120,6 +122,7 @@ export class RuleSet {
     this.byDecodeEvent = events;
     this.txPlans = index.plans();
     this.maxPatterns = Math.max(1, index.maxPatterns);
+    this.keepsStreams = rules.some((rule) => rule.kind === RuleKind.TRANSACTION && rule.onStream && rule.payload.length > 0);
     this.needsFlowObjects = rules.some((rule) => rule.kind === RuleKind.IP_ONLY || rule.postMatches.length > 0 || rule.bypass);
   }
 

@@ -25,6 +25,17 @@ const FIRST_TEST = 20;
 /** Instances of one buffer that are looked at (names in a DNS message, headers, files). */
 const MAX_INSTANCES = 1024;
 
+/** Which transactions of a flow are judged. */
+export const TxSweep = {
+  /** Those that the parser touched. */
+  TOUCHED: 0,
+  /** Of these those that are complete in both directions, and would be forgotten unjudged. */
+  FINISHED: 1,
+  /** All, for the last time: the flow is over. */
+  ALL: 2,
+} as const;
+export type TxSweep = (typeof TxSweep)[keyof typeof TxSweep];
+
 /** Stands in for the state of transactions that are judged in both directions. */
 const FINISHED = Object.freeze({});
 
@@ -48,8 +59,8 @@ export class TxInspector {
     readonly engine: Ips,
   ) {}
 
-  /** @param atEnd the flow is over: nothing more will come in this direction */
-  inspect(flow: Flow, dir: number, atEnd: boolean): void {
+  inspect(flow: Flow, dir: number, sweep: TxSweep): void {
+    const atEnd = sweep === TxSweep.ALL;
     this.ctx.app = protocolOf(flow);
     const plan = this.rules.txPlans[this.ctx.app * 2 + dir] ?? null;
     const transactions = flow.transactions as Transaction[];
@@ -57,6 +68,7 @@ export class TxInspector {
       const tx = transactions[i]!;
       const dirty = dir === 0 ? tx.dirtyToServer : tx.dirtyToClient;
       if (!dirty && !atEnd) continue;
+      if (sweep === TxSweep.FINISHED && !(tx.doneToServer && tx.doneToClient)) continue;
       if (dir === 0) tx.dirtyToServer = false;
       else tx.dirtyToClient = false;
       if (plan !== null && tx.detect !== FINISHED) this.#inspectOne(plan, tx, dir, atEnd);

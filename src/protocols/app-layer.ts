@@ -141,7 +141,7 @@ export class AppLayer {
   }
 
   /** The direction was closed (FIN in order, RST, or the flow timed out). */
-  end(view: PacketView | null, flow: Flow, dir: number): void {
+  end(flow: Flow, dir: number): void {
     const state = flow.parser as AppState | null;
     const half = flow.half(dir);
     if (state === null || state.parser === null) return;
@@ -149,7 +149,6 @@ export class AppLayer {
     half.parsed = half.end;
     half.parseDone = true;
     this.#finish(flow, dir);
-    if (view === null) this.#log(null, flow);
   }
 
   /** Detection has looked at the packet: log what is finished and forget it. */
@@ -227,6 +226,11 @@ export class AppLayer {
     if (n < 0) this.#parserFailed(view, flow, state);
     else half.parsed = from + n;
     this.#bound(flow, before);
+    const list = flow.transactions as Transaction[];
+    for (let i = 0; i < list.length; i++) {
+      if (list[i]!.doneToServer) flow.toServer.flushRaw = true;
+      if (list[i]!.doneToClient) flow.toClient.flushRaw = true;
+    }
   }
 
   /** Decide the protocol of one direction, as far as its bytes allow. */
@@ -399,6 +403,7 @@ export class AppLayer {
 }
 
 function giveUp(half: StreamHalf): void {
+  half.flushRaw = true;
   half.parsed = half.end;
   half.parseDone = true;
 }

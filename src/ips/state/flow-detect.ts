@@ -48,6 +48,8 @@ export class FlowDetect {
   protocolDone = 0;
   /** Stream bytes that went through the stream prefilter, per direction. */
   readonly scanned = new Float64Array(2);
+  /** Acknowledged bytes when transactions were judged last, per direction. */
+  readonly judgedAck = new Float64Array(2);
   /** Stream rules under way; made on first need. */
   rowsToServer: StreamRows | null = null;
   rowsToClient: StreamRows | null = null;
@@ -72,6 +74,7 @@ export class FlowDetect {
     this.ipOnlyDone = 0;
     this.protocolDone = 0;
     this.scanned.fill(0);
+    this.judgedAck.fill(0);
     this.forgetRules();
     this.lateEvents = null;
     this.app = 0;

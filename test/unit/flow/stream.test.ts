@@ -44,9 +44,9 @@ function rig(options: StreamOptions = {}, strict = false): Rig {
         delivered[dir] = half.end;
         r.consume(flow, dir);
       },
-      gap(_view, flow, dir, position, length) {
+      gap(_view, _flow, dir, position, length) {
         log.push(`gap ${dir} ${position}+${length}`);
-        delivered[dir] = flow.half(dir).end;
+        delivered[dir] = position + length;
       },
       end(_view, _flow, dir) {
         log.push(`end ${dir}`);

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { StreamEvents } from '../../../src/flow/index.js';
 import { CtState, DropReason, Verdict } from '../../../src/pipeline/index.js';
 import { PortPolicies } from '../../../src/ips/index.js';
 import { RuleKind } from '../../../src/ips/rule.js';
@@ -59,9 +60,73 @@ test('stream rule with its pattern first and the rest later', (t) => {
   segment(ips, flow, '..b');
   t.deepEqual(events.take(), [1]);
   segment(ips, flow, 'more');
-  t.deepEqual(events.take(), [], 'alerts once for the same bytes');
-  segment(ips, flow, 'longpattern b');
-  t.deepEqual(events.take(), [1], 'and again for new ones');
+  t.deepEqual(events.take(), [1], 'inline, as long as the match is in the window');
+  segment(ips, flow, '.'.repeat(3000));
+  t.deepEqual(events.take(), [], 'which ends with the newest 2560 bytes');
+});
+
+test('passive: streams are judged in pieces, of what was acknowledged; packet and stream apart', (t) => {
+  const { ips, events } = engine(
+    `alert tcp any any -> any any (content:"abc"; sid:1;)
+alert tcp any any -> any any (content:"abc"; depth:3; sid:2;)
+alert tcp-pkt any any -> any any (content:"abc"; sid:3;)`,
+    { mode: 'ids', passive: true, onAck: true },
+  );
+  const flow = newFlow();
+  segment(ips, flow, 'abc');
+  t.deepEqual(events.take(), [2, 3], 'the packet by itself');
+  segment(ips, flow, '.'.repeat(3000));
+  t.deepEqual(events.take(), [], 'nothing is acknowledged');
+  flow.toServer.acked = 3003;
+  ips.inspect(packet({}), flow);
+  t.deepEqual(events.take(), [1, 2]);
+  segment(ips, flow, 'abc');
+  flow.toServer.acked = 3006;
+  ips.inspect(packet({}), flow);
+  t.deepEqual(events.take(), [2, 3], 'too little for a piece');
+  flow.toServer.flushRaw = true;
+  ips.inspect(packet({}), flow);
+  t.deepEqual(events.take(), [1], 'the parser saw an end; what alerted before is used up');
+  segment(ips, flow, 'abc');
+  t.deepEqual(events.take(), [2, 3]);
+  ips.inspectEnd(packet({}), flow);
+  t.deepEqual(events.take(), [1], 'the flow is over');
+});
+
+test('passive: what stands before a gap is judged before it goes', (t) => {
+  const { ips, events } = engine('alert tcp any any -> any any (content:"abc"; flow:to_server; sid:1;)', { mode: 'ids', passive: true, onAck: true });
+  const flow = newFlow();
+  segment(ips, flow, 'abc');
+  ips.inspectBeforeGap(packet({ dir: 1 }), flow, 0);
+  t.deepEqual(events.take(), [1]);
+});
+
+test('bytes the stream did not take are looked at in the packet', (t) => {
+  const streamEvents = new StreamEvents();
+  const { ips, events } = engine('alert tcp any any -> any any (content:"abc"; sid:1;)', { streamEvents });
+  const flow = newFlow();
+  ips.inspect(packet({ payload: 'abc', flags: 0x02 }), flow);
+  t.deepEqual(events.take(), [1], 'data on a SYN');
+  feed(flow, 0, 'xyz');
+  ips.inspect(packet({ payload: 'abc' }), flow);
+  t.deepEqual(events.take(), [], 'a repetition of known bytes');
+  streamEvents.outOfWindow = true;
+  ips.inspect(packet({ payload: 'abc' }), flow);
+  t.deepEqual(events.take(), [1]);
+});
+
+test('application-layer events reach a passive engine with the acknowledgement that brought them about', (t) => {
+  const packetEvents: string[] = [];
+  const { ips, events } = engine('alert tcp any any -> any any (app-layer-event:applayer_mismatch_protocol_both_directions; sid:1;)', { mode: 'ids', passive: true, onAck: true, packetEvents });
+  const flow = newFlow();
+  packetEvents.push('applayer_mismatch_protocol_both_directions');
+  ips.inspect(packet({ dir: 1 }), flow);
+  packetEvents.length = 0;
+  ips.inspect(packet({ dir: 1 }), flow);
+  t.deepEqual(events.take(), []);
+  ips.inspect(packet({ dir: 0 }), flow);
+  ips.inspect(packet({ dir: 0 }), flow);
+  t.deepEqual(events.take(), [1]);
 });
 
 test('depth counts from the start of the stream; tcp-pkt and dsize look at packets', (t) => {
@@ -73,12 +138,12 @@ alert tcp-stream any any -> any any (content:"et"; sid:4;)`);
   segment(ips, flow, 'GETp');
   t.deepEqual(events.take(), [1]);
   segment(ips, flow, 'k');
-  t.deepEqual(events.take(), []);
+  t.deepEqual(events.take(), [1]);
   segment(ips, flow, 'pk');
-  t.deepEqual(events.take().sort(), [2, 3]);
+  t.deepEqual(events.take().sort(), [1, 2, 3]);
   segment(ips, flow, 'e');
   segment(ips, flow, 't');
-  t.deepEqual(events.take(), [4]);
+  t.deepEqual(events.take(), [1, 1, 4]);
 });
 
 test('without a stream the packet is looked at', (t) => {
@@ -375,13 +440,12 @@ alert http any any -> any any (app-layer-event:http.unable_to_match_response_to_
 test('a passive engine knows the protocol once the receiver has acknowledged something', (t) => {
   const { ips, events } = engine(
     `alert http any any -> any any (sid:1;)
-alert tcp any any -> any any (app-layer-protocol:http; flow:stateless; sid:2;)
-alert http any any -> any any (content:"GET"; sid:3;)`,
-    { mode: 'ids', onAck: true },
+alert tcp any any -> any any (app-layer-protocol:http; flow:stateless; sid:2;)`,
+    { mode: 'ids', passive: true, onAck: true },
   );
   const flow = newFlow(6, 1);
   segment(ips, flow, 'GET ');
-  t.deepEqual(events.take(), [3], 'contents do not wait');
+  t.deepEqual(events.take(), []);
   flow.toServer.acked = 4;
   ips.inspect(packet({ dir: 1 }), flow);
   t.deepEqual(events.take(), [1], 'the other direction is still silent');

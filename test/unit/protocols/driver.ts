@@ -87,7 +87,7 @@ export class Driver {
   close(): void {
     for (const dir of [TO_SERVER, TO_CLIENT]) {
       this.#aim(dir);
-      this.app.end(this.view, this.flow, dir);
+      this.app.end(this.flow, dir);
       this.look();
       this.app.settle(this.view, this.flow);
     }
