@@ -13,6 +13,7 @@ import { byteTest } from './keywords/byte-test.js';
 import { depth, distance, endswith, fastPattern, nocase, offset, rawbytes, replace, startswith, within } from './keywords/content-modifiers.js';
 import * as checksums from './keywords/checksums.js';
 import { content, uricontent } from './keywords/content.js';
+import * as dcerpc from './keywords/dcerpc.js';
 import * as dhcp from './keywords/dhcp.js';
 import * as dnp3 from './keywords/dnp3.js';
 import * as enip from './keywords/enip.js';
@@ -62,6 +63,7 @@ export const KEYWORDS = [
   buffers.tlsSni, buffers.tlsCertSubject, buffers.tlsCertIssuer, buffers.tlsCertSerial, buffers.tlsCertFingerprint, buffers.tlsCerts,
   buffers.tlsRandom, buffers.tlsRandomTime, buffers.tlsRandomBytes,
   buffers.ja3Hash, buffers.ja3String, buffers.ja3sHash, buffers.ja3sString, buffers.ja4Hash,
+  buffers.dceStubData, buffers.smbNamedPipe, buffers.smbShare, buffers.smbUser, buffers.smbDomain,
   buffers.ipSrc, buffers.ipDst, buffers.ipv4Hdr, buffers.ipv6Hdr, buffers.tcpHdr, buffers.udpHdr, buffers.icmpv4Hdr, buffers.icmpv6Hdr,
   buffers.httpUriModifier, buffers.httpRawUriModifier, buffers.httpHeaderModifier, buffers.httpRawHeaderModifier,
   buffers.httpMethodModifier, buffers.httpCookieModifier, buffers.httpUserAgentModifier, buffers.httpHostModifier,
@@ -80,6 +82,7 @@ export const KEYWORDS = [
   flow, flowAge, flowbits, flowint, xbits, hostbits, streamSize, appLayerProtocol, appLayerEvent,
   tlsNames.tlsSubject, tlsNames.tlsIssuerdn, tlsNames.tlsFingerprint,
   // application protocols
+  dcerpc.dcerpcIface, dcerpc.dcerpcOpnum,
   ftp.ftpdataCommand, ftp.ftpbounce,
   files.filename, files.fileext, files.filemagic, files.filesize, files.filestore, files.filemd5, files.filesha1, files.filesha256,
   frame, dnsOpcode, dnsRcode, tlsCertChainLen, tlsVersion,

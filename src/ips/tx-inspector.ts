@@ -101,6 +101,7 @@ export class TxInspector {
     const own = state.direction(dir);
     if (own.closed) return;
     this.ctx.tx = tx;
+    this.ctx.dceLittleEndian = tx.littleEndian;
     const done = atEnd || (dir === 0 ? tx.doneToServer : tx.doneToClient);
     const progress = dir === 0 ? tx.progressToServer : tx.progressToClient;
     const { candidates } = this;

@@ -15,6 +15,7 @@ export { DnsTransaction } from './dns/index.js';
 export { SshTransaction } from './ssh.js';
 export { SmtpTransaction } from './smtp/index.js';
 export { FtpTransaction } from './ftp.js';
+export { DceTransaction } from './dcerpc/index.js';
 export { Dnp3Transaction } from './dnp3/index.js';
 export { EnipTransaction, type CipService } from './enip.js';
 export { IKE_ATTRIBUTES } from './ike.js';

@@ -1,4 +1,5 @@
 /** The one table of application protocols. Adding a protocol is adding a row here and its file or folder. */
+import { DCERPC_TCP, DCERPC_UDP } from './dcerpc/index.js';
 import { DHCP_PROTOCOL } from './dhcp.js';
 import { DNP3_PROTOCOL } from './dnp3/index.js';
 import { DNS_TCP, DNS_UDP } from './dns/index.js';
@@ -14,6 +15,7 @@ import type { AppProtocol } from './parser.js';
 import { RDP_PROTOCOL } from './rdp.js';
 import { RFB_PROTOCOL } from './rfb.js';
 import { SIP_PROTOCOL } from './sip.js';
+import { SMB_PROTOCOL } from './smb/index.js';
 import { SMTP_PROTOCOL } from './smtp/index.js';
 import { SNMP_PROTOCOL } from './snmp.js';
 import { SSH_PROTOCOL } from './ssh.js';
@@ -39,7 +41,7 @@ export class ProtocolRegistry {
   constructor(options: ProtocolOptions = {}) {
     const rows: AppProtocol[] = [
       http1Protocol(options.http1), TLS, SSH_PROTOCOL, SMTP_PROTOCOL, FTP_PROTOCOL, FTP_DATA_PROTOCOL, DNS_UDP, DNS_TCP,
-      RFB_PROTOCOL, MQTT_PROTOCOL, RDP_PROTOCOL, KRB5_TCP, KRB5_UDP, TELNET_PROTOCOL, MODBUS_PROTOCOL, DNP3_PROTOCOL, ENIP_TCP, ENIP_UDP,
+      SMB_PROTOCOL, DCERPC_TCP, DCERPC_UDP, RFB_PROTOCOL, MQTT_PROTOCOL, RDP_PROTOCOL, KRB5_TCP, KRB5_UDP, TELNET_PROTOCOL, MODBUS_PROTOCOL, DNP3_PROTOCOL, ENIP_TCP, ENIP_UDP,
       SIP_PROTOCOL, DHCP_PROTOCOL, SNMP_PROTOCOL, TFTP_PROTOCOL, IKE_PROTOCOL,
     ];
     this.protocols = rows

@@ -110,6 +110,11 @@ export abstract class Transaction {
   /** Files carried in either direction, oldest first; null when there are none. */
   files: AppFile[] | null = null;
 
+  /** Byte order of numbers in the transaction's buffers, for the option `dce`. */
+  get littleEndian(): boolean {
+    return true;
+  }
+
   /** The transaction left the flow: give pooled memory back. Buffers must not be asked for afterwards. */
   release(): void {
     this.detect = null;

@@ -73,9 +73,8 @@ export const PROTOCOLS: readonly AppProtocol[] = [
     ...['tls.version', 'tls.random', 'tls.random_time', 'tls.random_bytes'].map((name) => buffer(name, true, true, 1)),
   ]),
   protocol('smtp', ['tcp'], [buffer('file.data', true, false, 1, true)]),
-  protocol('smb', ['tcp'], []),
   // the others are real: their keywords only have to load here
-  ...new ProtocolRegistry().protocols.filter(({ name }) => !['http', 'dns', 'tls', 'smtp', 'smb'].includes(name)),
+  ...new ProtocolRegistry().protocols.filter(({ name }) => !['http', 'dns', 'tls', 'smtp'].includes(name)),
 ];
 
 export interface SeenAlert {
