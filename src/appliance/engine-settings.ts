@@ -110,7 +110,7 @@ const SETTINGS: Readonly<Record<string, { accepts: string; apply: Apply }>> = {
  * @returns undefined, or what is wrong with it
  */
 export function applySetting(s: EngineSettings, key: string, value: string): string | undefined {
-  const known = SETTINGS[key];
+  const known = Object.hasOwn(SETTINGS, key) ? SETTINGS[key] : undefined;
   if (known) return known.apply(s, value.trim()) ? undefined : `--set ${key}: "${value}" is not understood; accepted: ${known.accepts}`;
   const ports = /^app-layer\.protocols\.([a-z0-9-]+)(?:\.(?:tcp|udp))?\.detection-ports\.(?:dp|sp)$/.exec(key);
   if (ports) {
