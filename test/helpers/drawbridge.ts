@@ -87,7 +87,8 @@ export function parseMetrics(text: string): Sample[] {
     if (about !== null) continue;
     const m = LINE.exec(line);
     const value = m?.[3] === '+Inf' ? Number.POSITIVE_INFINITY : Number(m?.[3]);
-    if (m === null || Number.isNaN(value)) throw new Error(`no sample: ${line}`);
+    // Prometheus reads numbers as Go does: NaN in any case.
+    if (m === null || (Number.isNaN(value) && m[3]!.toLowerCase() !== 'nan')) throw new Error(`no sample: ${line}`);
     const labels = Object.fromEntries([...(m[2] ?? '').matchAll(/([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g)].map((l) => [l[1]!, l[2]!]));
     samples.push({ name: m[1]!, labels, value });
   }
