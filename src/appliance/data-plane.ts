@@ -4,6 +4,7 @@
  * turns their answers into one verdict. The switch calls `inspect` and `admit`; nothing here awaits or allocates per packet.
  */
 import {
+  FlowState,
   S_BYPASS,
   S_DROPPED,
   STREAM_DROP,
@@ -16,7 +17,7 @@ import {
   type StreamSink,
 } from '../flow/index.js';
 import { ReconKind, type Firewall, type FirewallState } from '../firewall/index.js';
-import { MAX_TUNNEL_DEPTH, PROTO_TCP, PROTO_UDP, PacketView, decodeInner } from '../packet/index.js';
+import { MAX_TUNNEL_DEPTH, PROTO_TCP, PROTO_UDP, PacketView, TCP_ACK, TCP_SYN, decodeInner } from '../packet/index.js';
 import { CtState, DropReason, Verdict, isDrop } from '../pipeline/index.js';
 import { PortPolicies, type Ips } from '../ips/index.js';
 import type { AppLayer } from '../protocols/index.js';
@@ -53,7 +54,14 @@ export interface DataPlaneParts {
   readonly failOpenSanity: Uint8Array;
   /** Packets that belong to no connection are dropped even where no firewall policy asks. */
   readonly strict: boolean;
+  /** Drop rules drop. */
+  readonly enforce: boolean;
+  readonly midstreamPolicy: MidstreamPolicy;
 }
+
+/** What happens to TCP packets whose connection was not seen to begin (Suricata: stream.midstream-policy). */
+export const MidstreamPolicy = { IGNORE: 0, PASS_PACKET: 1, PASS_FLOW: 2, DROP_PACKET: 3, DROP_FLOW: 4, REJECT: 5 } as const;
+export type MidstreamPolicy = (typeof MidstreamPolicy)[keyof typeof MidstreamPolicy];
 
 export class DataPlane implements Inspector, StreamSink {
   /** Set while somebody wants to know; null costs one comparison per stage. */
@@ -199,6 +207,10 @@ export class DataPlane implements Inspector, StreamSink {
         view.reason = 0;
       } else p.firewall?.opened(view, p.portVm[view.ingress]!, view.egress < 0 ? -1 : p.portVm[view.egress]!);
     }
+    if (p.midstreamPolicy !== MidstreamPolicy.IGNORE && view.proto === PROTO_TCP && view.flowId >= 0) {
+      const exception = this.#midstream(view, ct);
+      if (exception !== Verdict.NONE) return exception;
+    }
     if (admitted === Verdict.BYPASS) {
       if (view.flowId >= 0) table.setFlags(view.flowId, S_BYPASS);
       return Verdict.BYPASS;
@@ -207,6 +219,27 @@ export class DataPlane implements Inspector, StreamSink {
     if (verdict >= Verdict.DROP_FLOW && view.flowId >= 0) table.setFlags(view.flowId, S_DROPPED);
     if (view.tunnel === 0 || isDrop(verdict)) return Math.max(admitted, verdict);
     return Math.max(admitted, verdict, this.#judgeInner(view));
+  }
+
+  /** Policy for TCP whose beginning was not seen; of a flow that is picked up the first packet tells. */
+  #midstream(view: PacketView, ct: number): number {
+    const { table, midstreamPolicy, enforce } = this.#p;
+    const first = ct === CtState.NEW && table.packets(view.flowId, 0) + table.packets(view.flowId, 1) === 1;
+    if (first ? (view.tcpFlags & (TCP_SYN | TCP_ACK)) === TCP_SYN : table.state(view.flowId) !== FlowState.NONE) return Verdict.NONE;
+    switch (midstreamPolicy) {
+      case MidstreamPolicy.PASS_FLOW:
+        table.setFlags(view.flowId, S_BYPASS);
+        return Verdict.BYPASS;
+      case MidstreamPolicy.PASS_PACKET:
+        return Verdict.PASS;
+      default:
+        // To drop takes an engine that may.
+        if (!enforce) return Verdict.NONE;
+        view.reason = DropReason.ct_invalid;
+        if (midstreamPolicy === MidstreamPolicy.DROP_PACKET) return Verdict.DROP;
+        table.setFlags(view.flowId, S_DROPPED);
+        return midstreamPolicy === MidstreamPolicy.REJECT ? Verdict.REJECT_FLOW : Verdict.DROP_FLOW;
+    }
   }
 
   /** A packet inside a tunnel has its own flow and is inspected like any other; its verdict falls on the outer frame. */

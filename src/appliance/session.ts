@@ -15,7 +15,7 @@ import {
 } from '../pipeline/index.js';
 import { AppLayer, ProtocolRegistry } from '../protocols/index.js';
 import { PcapMirror, PortSet, Switch, type PcapMirrorOptions, type Port, type SwitchPortConfig } from '../vswitch/index.js';
-import { DataPlane, type RefusalHandler } from './data-plane.js';
+import { DataPlane, MidstreamPolicy, type RefusalHandler } from './data-plane.js';
 import type { EngineSettings } from './engine-settings.js';
 import { EveWriter } from './events/eve.js';
 import type { EventSink } from './events/sink.js';
@@ -55,6 +55,18 @@ export interface SessionOptions {
   /** Told when an engine threw; live this goes to the log. */
   readonly onEngineError: (text: string) => void;
 }
+
+const MIDSTREAM_POLICIES: Readonly<Record<string, MidstreamPolicy>> = {
+  ignore: MidstreamPolicy.IGNORE,
+  auto: MidstreamPolicy.IGNORE,
+  'pass-packet': MidstreamPolicy.PASS_PACKET,
+  'pass-flow': MidstreamPolicy.PASS_FLOW,
+  bypass: MidstreamPolicy.PASS_FLOW,
+  'drop-packet': MidstreamPolicy.DROP_PACKET,
+  'drop-flow': MidstreamPolicy.DROP_FLOW,
+  reject: MidstreamPolicy.REJECT,
+  rejectboth: MidstreamPolicy.REJECT,
+};
 
 /** Flows that may have a JavaScript object, as a share of the flow table. */
 const MAX_FLOW_OBJECTS = 262_144;
@@ -144,6 +156,8 @@ export class Session implements RefusalHandler {
       failOpenEngine: Uint8Array.from(o.ports, (p) => Number(p.failOpenEngine)),
       failOpenSanity: Uint8Array.from(o.ports, (p) => Number(p.failOpenSanity)),
       strict: s.strict,
+      enforce: s.enforce,
+      midstreamPolicy: MIDSTREAM_POLICIES[s.midstreamPolicy] ?? MidstreamPolicy.IGNORE,
     });
     this.#streams = new StreamEngine(this.table, this.#tracker.events, this.plane, {
       inline: s.enforce || s.streamInline,

@@ -47,11 +47,11 @@ export const STREAM_EVENTS = [
   'reassembly_depth_reached',
   'pkt_invalid_timestamp',
   '3whs_synack_tfo_data_ignored',
+  '3whs_syn_flood',
   // Known to rules, never raised: they tell apart what one state of this tracker covers, count packets of a handshake, or are
   // about threads.
   '3whs_async_wrong_seq',
   '3whs_synack_flood',
-  '3whs_syn_flood',
   '3whs_synack_toserver_on_syn_recv',
   '3whs_ack_data_inject',
   '4whs_synack_with_wrong_ack',

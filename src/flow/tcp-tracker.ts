@@ -42,6 +42,8 @@ export function segmentClass(tcpFlags: number): number {
 
 /** An acknowledgement may lag this far behind, or one window if that is more (netfilter's bound). */
 const MAX_ACK_LAG = 66_000;
+/** Different SYNs of one connection attempt that raise no event (Suricata: stream.max-syn-queued). */
+const MAX_QUEUED_SYNS = 10;
 const NO_WINDOW = 0x7fff_ffff;
 
 /** a < b modulo 2^32. */
@@ -84,7 +86,10 @@ export class TcpTracker {
     if (segmentClass(view.tcpFlags) === SEG_SYN) {
       // Until the answer comes MAXEND holds the lowest acknowledgement that makes sense: the SYN without its data.
       r[s + 1] = (view.seq + 1) | 0;
-      this.#noteTimestamp(o, view);
+      r[o] = 0;
+      r[o + 1] = 0;
+      r[o + 2] = 0;
+      this.#noteSyn(o, view, false);
       this.#setScale(at, dir, view.wscale < 0 ? R.SCALE_NONE : view.wscale);
       return;
     }
@@ -144,20 +149,28 @@ export class TcpTracker {
   }
 
   /**
-   * Keep the timestamp of a SYN until the answer. The other side has no window yet, so its words of the record hold it:
-   * MAXEND the value, MAXWIN whether there is one.
+   * Remember a SYN until the answer. The other side has no window yet, so its words of the record hold the timestamps of
+   * the first and the last SYN (END, MAXEND), and in MAXWIN whether there were any and how many different SYNs followed.
    */
-  #noteTimestamp(o: number, view: PacketView): void {
+  #noteSyn(o: number, view: PacketView, different: boolean): void {
+    const r = this.#records;
     const stamped = (view.tcpOptions & TCP_OPT_TIMESTAMP) !== 0;
-    this.#records[o + 1] = stamped ? view.tsVal : 0;
-    this.#records[o + 2] = stamped ? 1 : 0;
+    if (stamped) {
+      if ((r[o + 2] & 1) === 0) r[o] = view.tsVal;
+      r[o + 1] = view.tsVal;
+      r[o + 2] |= 1;
+    }
+    if (!different) return;
+    if (r[o + 2] >>> 1 >= MAX_QUEUED_SYNS) this.#events.add(StreamEvent['3whs_syn_flood']);
+    else r[o + 2] += 2;
   }
 
-  /** Does the answer to a SYN echo its timestamp (RFC 7323 section 3.2)? One that was never sent cannot be echoed. */
+  /** Does the answer to a SYN echo the timestamp of one that was sent (RFC 7323 section 3.2)? */
   #echoesTimestamp(at: number, view: PacketView): boolean {
     if ((view.tcpOptions & TCP_OPT_TIMESTAMP) === 0 || view.tsEcr === 0) return true;
     const r = this.#records;
-    return r[at + R.R_MAXWIN_B] !== 0 && (r[at + R.R_MAXEND_B] === 0 || r[at + R.R_MAXEND_B] === view.tsEcr);
+    if ((r[at + R.R_MAXWIN_B] & 1) === 0) return false;
+    return !before(view.tsEcr, r[at + R.R_END_B]) && !before(r[at + R.R_MAXEND_B], view.tsEcr);
   }
 
   #syn(id: number, at: number, dir: number, view: PacketView, word: number, state: number): number {
@@ -166,10 +179,10 @@ export class TcpTracker {
     if (state === FlowState.SYN_SENT || state === FlowState.SYN_SENT2) {
       // A retransmission, possibly of a new attempt under another sequence number; or the other half of a simultaneous open.
       if (dir === 1 && state === FlowState.SYN_SENT) this.#table.setState(id, FlowState.SYN_SENT2, view.tsSec);
+      if (dir === 0 && state === FlowState.SYN_SENT) this.#noteSyn(at + R.R_END_B, view, segmentEnd(view) !== r[s]);
       r[s] = segmentEnd(view);
       r[s + 1] = (view.seq + 1) | 0;
       r[s + 2] = Math.max(view.window, 1);
-      if (dir === 0 && state === FlowState.SYN_SENT) this.#noteTimestamp(at + R.R_END_B, view);
       this.#setScale(at, dir, view.wscale < 0 ? R.SCALE_NONE : view.wscale);
       return 0;
     }
@@ -246,9 +259,11 @@ export class TcpTracker {
       this.#table.setState(id, FlowState.CLOSE, view.tsSec);
       return 0;
     }
+    // Who resets what answers its SYN refuses a stray segment (RFC 9293 section 3.10.7.3); the attempt goes on.
+    if (!this.#strict && state === FlowState.SYN_SENT && view.seq === r[s + 1]) return 0;
     if ((word & R.S_LIBERAL) === 0) {
       // A reset may repeat the last data as text (RFC 9293 section 3.10.7.4 only looks at SEG.SEQ).
-      const window = r[o + 2] === 0 ? NO_WINDOW : r[o + 2];
+      const window = r[o + 2] === 0 || state === FlowState.SYN_SENT ? NO_WINDOW : r[o + 2];
       if (before(r[s + 1], view.seq) || before(view.seq, (r[s] - window) | 0)) return this.#badRst();
       if ((view.tcpFlags & TCP_ACK) !== 0 && view.ack !== 0 && before(r[o], view.ack)) return this.#badRst();
       if (this.#strict && view.seq !== r[s] && state !== FlowState.SYN_RECV) {

@@ -170,8 +170,11 @@ export class RuleDraft {
     this.lastContent = null;
   }
 
+  /** A relative step outside of sticky buffers looks where the content before it does, which a legacy modifier may have moved. */
   add(step: Step): void {
-    this.current.steps.push(step);
+    const { current, lastContent } = this;
+    const target = step.relative && current === this.payload && lastContent !== null ? lastContent.buffer : current;
+    target.steps.push(step);
   }
 
   addContent(step: ContentStep): void {
