@@ -17,7 +17,7 @@ export const reference = described('reference', 'reference:type,id', 'Where to r
 export const target = described('target', 'target:src_ip|dest_ip', 'Which side is the target of the attack.');
 
 /** Features a rule may require of the engine; it is refused when one is missing. */
-const FEATURES = ['output::file-store', 'ja4', 'true'];
+const FEATURES = ['output::file-store', 'ja3', 'ja4', 'true'];
 /** Version of the rule language spoken here. */
 const LANGUAGE_VERSION = [7, 0, 10] as const;
 
