@@ -331,8 +331,19 @@ export class DataPlane implements Inspector, StreamSink {
       } else flow = p.pool.flowOf(view.flowId);
     }
     const verdict = this.#inspectPayload(view, flow);
-    if (flow !== null) p.app.settle(view, flow);
+    if (flow !== null) {
+      if (flow.toServer.closed && flow.toClient.closed && !this.streams.inline) this.#closed(view, flow);
+      p.app.settle(view, flow);
+    }
     return verdict;
+  }
+
+  /** Both directions of a connection that is only watched have ended: judge what is left and let go of the bytes. */
+  #closed(view: PacketView, flow: Flow): void {
+    if (flow.toServer.len + flow.toClient.len === 0) return;
+    this.#p.ips?.inspectBeforeGap(view, flow, 0);
+    this.#p.ips?.inspectBeforeGap(view, flow, 1);
+    this.streams.release(flow);
   }
 
   #inspectPayload(view: PacketView, flow: Flow | null): number {

@@ -77,7 +77,8 @@ export class StreamEngine {
   readonly #table: FlowTable;
   readonly #sink: StreamSink;
   readonly #events: StreamEvents;
-  readonly #inline: boolean;
+  /** Frames may be rewritten and kept back. */
+  readonly inline: boolean;
   readonly #rewrite: boolean;
   readonly #stopOnMemcap: boolean;
   readonly #midstream: boolean;
@@ -93,9 +94,9 @@ export class StreamEngine {
     this.#table = table;
     this.#events = events;
     this.#sink = sink;
-    this.#inline = options.inline ?? true;
+    this.inline = options.inline ?? true;
     this.#rewrite = (options.overlap ?? 'rewrite') === 'rewrite';
-    this.#stopOnMemcap = options.memcapPolicy === 'stop' || !this.#inline;
+    this.#stopOnMemcap = options.memcapPolicy === 'stop' || !this.inline;
     this.#midstream = (options.midstream ?? false) || (options.asyncOneside ?? false);
     this.#async = options.asyncOneside ?? false;
     this.#depth = options.depth === 0 ? Number.POSITIVE_INFINITY : (options.depth ?? 1 << 20);
@@ -123,7 +124,7 @@ export class StreamEngine {
   /** Passive: the flow is over, so nothing will fill its gaps; deliver what waits behind them in direction `dir`. */
   finish(view: PacketView, flow: Flow, dir: number): void {
     const half = flow.half(dir);
-    if (this.#inline || half.held === null || half.stopped) return;
+    if (this.inline || half.held === null || half.stopped) return;
     // Data on a SYN that nobody answered was never part of a stream.
     if (half.end === 0 && half.held.pos[0] === 0) this.#discard(half);
     else this.#skipGaps(view, flow, half, dir, Number.POSITIVE_INFINITY);
@@ -224,8 +225,8 @@ export class StreamEngine {
       half.closed = true;
       this.#sink.end(view, flow, d);
     }
-    // Passive, bytes behind a gap may not have been judged; they stay until the flow ends.
-    if (this.#inline) this.release(flow);
+    // Passive, some bytes may not have been judged; who judges them lets go of them.
+    if (this.inline) this.release(flow);
   }
 
   // ---- acknowledgements ------------------------------------------------------------------------------------------
@@ -240,7 +241,7 @@ export class StreamEngine {
     half.acked = acked;
     if (half.len > 0) this.#trim(half);
     // What the receiver has acknowledged it will not wait for, so neither do we. Inline the tracker lets no such packet by.
-    if (acked > end && !this.#inline && half.held !== null && !half.stopped) this.#skipGaps(view, flow, half, dir, acked);
+    if (acked > end && !this.inline && half.held !== null && !half.stopped) this.#skipGaps(view, flow, half, dir, acked);
   }
 
   // ---- data ------------------------------------------------------------------------------------------------------
@@ -249,7 +250,7 @@ export class StreamEngine {
     let len = view.payloadLen;
     if (half.finAt >= 0 && pos + len > half.finAt) {
       // No host accepts bytes behind a FIN; whoever sends them hopes that we saw a FIN which the receiver did not.
-      if (this.#inline) {
+      if (this.inline) {
         view.reason = DropReason.stream_invalid;
         return STREAM_DROP;
       }
@@ -285,7 +286,7 @@ export class StreamEngine {
    * @returns true when it is to be dropped
    */
   #differs(view: PacketView, half: StreamHalf, pos: number, len: number): boolean {
-    const write = this.#inline && this.#rewrite;
+    const write = this.inline && this.#rewrite;
     const end = half.end;
     let different = 0;
     if (pos < end) {
@@ -301,7 +302,7 @@ export class StreamEngine {
     if (half.held !== null) different += half.held.reconcile(view.buf, view.payloadOff, len, pos, write);
     if (different === 0) return false;
     this.#events.add(StreamEvent.reassembly_overlap_different_data);
-    if (!this.#inline) return false;
+    if (!this.inline) return false;
     if (!write) {
       this.overlapDrops++;
       return true;
@@ -346,11 +347,11 @@ export class StreamEngine {
     const held = half.held ?? this.#newList(half);
     if (held.bytes + len > this.#maxHeldBytes || !held.add(view.buf, view.payloadOff, len, pos, this.pool)) {
       if (held.count === 0) this.#dropList(half);
-      if (this.#inline) return this.#noMemory(view, flow);
+      if (this.inline) return this.#noMemory(view, flow);
       if (half.held !== null) this.#skipGaps(view, flow, half, dir, half.held.pos[0]);
     }
     // Passive: the receiver has acknowledged what we miss.
-    if (!this.#inline && half.held !== null && half.acked > half.end) this.#skipGaps(view, flow, half, dir, half.acked);
+    if (!this.inline && half.held !== null && half.acked > half.end) this.#skipGaps(view, flow, half, dir, half.acked);
     else if (this.#async && half.held !== null) this.#skipGaps(view, flow, half, dir, half.held.pos[0]);
     return STREAM_OK;
   }
@@ -380,7 +381,7 @@ export class StreamEngine {
   /** Let the consumers read, then let go of what nobody needs. */
   #deliver(view: PacketView, flow: Flow, half: StreamHalf, dir: number): void {
     this.#sink.data(view, flow, dir);
-    if (half.stopped && this.#inline) this.#discard(half);
+    if (half.stopped && this.inline) this.#discard(half);
     else if (half.len > 0) this.#trim(half);
   }
 

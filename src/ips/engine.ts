@@ -180,7 +180,7 @@ export class Ips {
     return this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, this.ports.modeOf(view));
   }
 
-  /** Bytes of direction `dir` are lost: judge what stands before them while it is there. For passive engines; nothing is dropped. */
+  /** Bytes of direction `dir` are lost, or none will follow: judge what is there while it is. For passive engines; nothing is dropped. */
   inspectBeforeGap(view: PacketView, flow: Flow, dir: number): void {
     const state = this.#stateOf(flow);
     if (!this.#passive || state.dropped || state.passed || state.bypassed) return;
@@ -336,7 +336,7 @@ export class Ips {
     let end = half.base + half.len;
     const scanned = state.scanned[dir]!;
     if (idle) {
-      half.inspected = rules.keepsStreams ? Math.max(half.inspected, end - STREAM_WINDOW) : end;
+      half.inspected = rules.keepsStreams && !half.closed ? Math.max(half.inspected, end - STREAM_WINDOW) : end;
       state.scanned[dir] = end;
       return;
     }
@@ -408,7 +408,7 @@ export class Ips {
     const half = this.#half!;
     const end = this.#streamEnd;
     state.scanned[dir] = end;
-    half.inspected = half.stopped ? end : Math.max(half.inspected, end - STREAM_WINDOW);
+    half.inspected = half.stopped || half.closed ? end : Math.max(half.inspected, end - STREAM_WINDOW);
   }
 
   /** Judge one packet, stream or header rule. */
