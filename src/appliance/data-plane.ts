@@ -17,7 +17,7 @@ import {
   type StreamSink,
 } from '../flow/index.js';
 import { ReconKind, type Firewall, type FirewallState } from '../firewall/index.js';
-import { MAX_TUNNEL_DEPTH, PROTO_TCP, PROTO_UDP, PacketView, TCP_ACK, TCP_SYN, decodeInner } from '../packet/index.js';
+import { CSUM_BAD, MAX_TUNNEL_DEPTH, PROTO_TCP, PROTO_UDP, PacketView, TCP_ACK, TCP_SYN, decodeInner, ipv4ChecksumOk, verifyTransportChecksum } from '../packet/index.js';
 import { CtState, DropReason, Verdict, isDrop } from '../pipeline/index.js';
 import { PortPolicies, type Ips } from '../ips/index.js';
 import type { AppLayer } from '../protocols/index.js';
@@ -57,6 +57,8 @@ export interface DataPlaneParts {
   /** Drop rules drop. */
   readonly enforce: boolean;
   readonly midstreamPolicy: MidstreamPolicy;
+  /** Packets with a wrong checksum are dropped. */
+  readonly verifyChecksums: boolean;
 }
 
 /** What happens to TCP packets whose connection was not seen to begin (Suricata: stream.midstream-policy). */
@@ -91,6 +93,9 @@ export class DataPlane implements Inspector, StreamSink {
       verdict = this.#judge(view);
     } catch (error) {
       verdict = this.#failed(view, error);
+      // Its bytes may be in the stream already, where a repetition would pass as known.
+      const id = this.#flow === null ? view.flowId : this.#flow.id;
+      if (isDrop(verdict) && id >= 0) this.#p.table.setFlags(id, S_DROPPED);
     }
     view.verdict = verdict;
     if (isDrop(verdict)) this.#p.refusals.refused(view, this.#flow);
@@ -139,6 +144,11 @@ export class DataPlane implements Inspector, StreamSink {
     const p = this.#p;
     if (view.malformed !== 0) return this.#judgeMalformed(view);
     if (view.ipVersion === 0) return this.#judgeLink(view);
+    if (p.verifyChecksums && isDamaged(view)) {
+      if (p.failOpenSanity[view.ingress] !== 0) return Verdict.NONE;
+      view.reason = DropReason.decode_checksum;
+      return Verdict.DROP;
+    }
     if (!view.fragment) return this.#judgeIp(view);
     const whole = p.fragments.add(view);
     const { reason } = view;
@@ -152,7 +162,7 @@ export class DataPlane implements Inspector, StreamSink {
     if (whole === null) return alone;
     // The fragment that completes the datagram carries the judgement on all of it: without it the rest is useless.
     if (this.tracer !== null) tracePacket(this.tracer, whole);
-    const verdict = this.#judgeIp(whole);
+    const verdict = this.#judgeWhole(whole);
     view.reason = whole.reason;
     view.ruleGid = whole.ruleGid;
     view.ruleSid = whole.ruleSid;
@@ -180,6 +190,18 @@ export class DataPlane implements Inspector, StreamSink {
     const verdict = this.#firewall(view, CtState.UNTRACKED);
     if (isDrop(verdict)) return verdict;
     return Math.max(verdict, this.#inspectPayload(view, null));
+  }
+
+  /** A datagram that came in fragments: all but the last have left, so what would be rewritten in it must be dropped. */
+  #judgeWhole(whole: PacketView): number {
+    if (this.#p.verifyChecksums && isDamaged(whole)) {
+      whole.reason = DropReason.decode_checksum;
+      return Verdict.DROP;
+    }
+    const verdict = this.#judgeIp(whole);
+    if (!whole.modified || isDrop(verdict)) return verdict;
+    whole.reason = DropReason.stream_overlap;
+    return Verdict.DROP;
   }
 
   #judgeIp(view: PacketView): number {
@@ -319,7 +341,12 @@ export class DataPlane implements Inspector, StreamSink {
     if (tracked) {
       if (view.proto === PROTO_TCP) {
         flow = p.pool.attach(view);
-        if (flow !== null) {
+        if (flow === null) {
+          if (p.enforce) {
+            view.reason = DropReason.ips_memcap;
+            return Verdict.DROP;
+          }
+        } else {
           this.#flow = flow;
           if (this.streams.segment(view, flow) === STREAM_DROP) return Verdict.DROP;
           if (this.tracer !== null) traceStream(this.tracer, view, flow);
@@ -330,12 +357,20 @@ export class DataPlane implements Inspector, StreamSink {
         if (flow !== null && view.proto === PROTO_UDP) p.app.datagram(view, flow);
       } else flow = p.pool.flowOf(view.flowId);
     }
-    const verdict = this.#inspectPayload(view, flow);
-    if (flow !== null) {
-      if (flow.toServer.closed && flow.toClient.closed && !this.streams.inline) this.#closed(view, flow);
-      p.app.settle(view, flow);
+    let verdict = this.#inspectPayload(view, flow);
+    if (flow === null) return verdict;
+    if (p.app.unjudged && this.#prevents(view) && !isDrop(verdict)) {
+      view.reason = DropReason.applayer_error;
+      verdict = Verdict.DROP_FLOW;
     }
-    return verdict;
+    if (flow.toServer.closed && flow.toClient.closed && !this.streams.inline) this.#closed(view, flow);
+    p.app.settle(view, flow);
+    return view.proto === PROTO_TCP && view.payloadLen > 0 ? wholeFlow(verdict) : verdict;
+  }
+
+  #prevents(view: PacketView): boolean {
+    const { ips, enforce } = this.#p;
+    return enforce && ips !== null && ips.ports.modeOf(view) === PortPolicies.PREVENT;
   }
 
   /** Both directions of a connection that is only watched have ended: judge what is left and let go of the bytes. */
@@ -350,4 +385,20 @@ export class DataPlane implements Inspector, StreamSink {
     const { ips } = this.#p;
     return ips === null ? Verdict.NONE : ips.inspect(view, flow);
   }
+}
+
+/** A checksum that the packet's receiver would refuse it for. Those left to a card, or vouched for by one, are not looked at. */
+function isDamaged(view: PacketView): boolean {
+  if (view.csumPartial || view.csumValid || view.gsoSize > 0) return false;
+  if (view.ipVersion === 4 && view.tunnelDepth === 0 && !ipv4ChecksumOk(view)) return true;
+  return verifyTransportChecksum(view) === CSUM_BAD;
+}
+
+/**
+ * Dropping TCP data drops the flow: the bytes are in the stream by now, and would pass as known when they are repeated in
+ * other portions, which the rule that saw them in this packet would not recognise.
+ */
+function wholeFlow(verdict: number): number {
+  if (verdict === Verdict.DROP) return Verdict.DROP_FLOW;
+  return verdict === Verdict.REJECT ? Verdict.REJECT_FLOW : verdict;
 }

@@ -11,6 +11,8 @@ export interface EngineSettings {
   enforce: boolean;
   /** Packets that connection tracking or reassembly cannot place are dropped. */
   strict: boolean;
+  /** Packets whose checksum is wrong are dropped, as their receiver would; captures often hold unfinished ones. */
+  verifyChecksums: boolean;
   midstream: boolean;
   asyncOneside: boolean;
   /** Suricata's stream.midstream-policy: what happens to flows picked up midstream. */
@@ -38,6 +40,7 @@ export function replaySettings(): EngineSettings {
   return {
     enforce: false,
     strict: false,
+    verifyChecksums: false,
     midstream: false,
     asyncOneside: false,
     midstreamPolicy: 'ignore',
@@ -64,6 +67,7 @@ export function settingsOf(config: Config): EngineSettings {
     ...replaySettings(),
     enforce: true,
     strict: config.flow.strict,
+    verifyChecksums: true,
     streamInline: true,
     midstream: config.stream.midstream,
     streamDepth: config.stream.depth,

@@ -133,7 +133,7 @@ export class Session implements RefusalHandler {
     this.#ips =
       o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events, packetEvents: this.#app.packetEvents, passive: !(s.enforce || s.streamInline), onAck: !s.asyncOneside });
     const modes = { off: PortPolicies.OFF, detect: PortPolicies.DETECT, prevent: PortPolicies.PREVENT };
-    o.ports.forEach((p, i) => this.#ips?.ports.set(i, modes[p.ips], null));
+    o.ports.forEach((p, i) => this.#ips?.ports.set(i, modes[p.ips], null, p.config.passive === true));
     this.#firewallState = o.firewall === null ? null : new FirewallState(this.table, o.seed);
     this.#firewall =
       o.firewall === null || this.#firewallState === null
@@ -158,6 +158,7 @@ export class Session implements RefusalHandler {
       strict: s.strict,
       enforce: s.enforce,
       midstreamPolicy: MIDSTREAM_POLICIES[s.midstreamPolicy] ?? MidstreamPolicy.IGNORE,
+      verifyChecksums: s.verifyChecksums,
     });
     this.#streams = new StreamEngine(this.table, this.#tracker.events, this.plane, {
       inline: s.enforce || s.streamInline,

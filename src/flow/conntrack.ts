@@ -20,7 +20,7 @@ import {
 } from '../packet/index.js';
 import { CtState, DropReason } from '../pipeline/index.js';
 import { isIcmpReply, isIcmpRequest } from './flow-key.js';
-import { EndCause, R_END_A, R_PACKETS_B, R_STATE, R_STRIDE, S_STATE } from './flow-record.js';
+import { EndCause, PORT_UNKNOWN, R_END_A, R_PACKETS_B, R_STATE, R_STRIDE, S_STATE } from './flow-record.js';
 import type { FlowTable } from './flow-table.js';
 import { IcmpRelation } from './icmp-relation.js';
 import { StreamEvent, StreamEvents } from './stream-event.js';
@@ -94,6 +94,7 @@ export class ConnTrack {
     const id = this.#table.find(view, zone);
     if (id < 0) return CtState.NEW;
     const dir = view.flowDir;
+    if (dir === 1 && this.#strict && this.#isForged(id, view.ingress)) return this.#refuse(view, DropReason.ct_invalid);
     if (dir === 1 && proto === PROTO_UDP) this.#table.setState(id, FlowState.UDP_REPLIED, view.tsSec);
     this.#table.account(id, dir, view);
     view.established = this.#answered(id);
@@ -107,6 +108,7 @@ export class ConnTrack {
     if (id < 0 || (cls === SEG_SYN && this.#reuses(id, view))) return this.#newTcp(view, cls);
     const dir = view.flowDir;
     const state = table.state(id);
+    if (dir === 1 && this.#strict && this.#isForged(id, view.ingress)) return this.#refuse(view, DropReason.ct_invalid);
     if (this.#strict && state === FlowState.NONE) return this.#refuse(view, DropReason.ct_invalid);
     view.established = state >= FlowState.ESTABLISHED;
     const bad = this.#tcp.update(id, dir, view);
@@ -115,6 +117,16 @@ export class ConnTrack {
     if (!view.established && view.payloadLen > 0) view.established = table.state(id) >= FlowState.ESTABLISHED;
     table.account(id, dir, view);
     return this.#answered(id) || table.state(id) >= FlowState.ESTABLISHED ? CtState.ESTABLISHED : CtState.NEW;
+  }
+
+  /**
+   * A reply that comes in by the originator's port although the responder is known to be behind another one: an originator
+   * that answers itself could complete handshakes and acknowledge data of which the other end knows nothing.
+   */
+  #isForged(id: number, ingress: number): boolean {
+    const table = this.#table;
+    const responder = table.switchPort(id, 1);
+    return ingress === table.switchPort(id, 0) && responder !== ingress && responder !== PORT_UNKNOWN;
   }
 
   /** A SYN may take over the record of a connection that is over (RFC 9293 section 3.6.1; RFC 1122 section 4.2.2.13). */

@@ -7,11 +7,16 @@
  * Fragments that overlap with different bytes condemn their datagram (RFC 5722; receivers disagree on who wins). Passive,
  * a policy decides which bytes a receiver of that kind would have seen.
  *
+ * Datagrams that passed whole are remembered for as long as receivers wait, and further fragments under their number refused:
+ * a receiver that missed one of the first (or forgot it before we did) would build another datagram from the late one. The
+ * price is a datagram whose sender uses a number again within that time.
+ *
  * The table never evicts: forgetting a datagram whose first fragments passed would let the rest pass unseen. When it is
  * full, or one switch port holds its share, new datagrams are refused; the timeout makes room.
  */
 import { decode, DecodeEvent, internetChecksum, LinkType, setEvent, type PacketView } from '../packet/index.js';
 import { DropReason } from '../pipeline/index.js';
+import { CompletedDatagrams } from './completed.js';
 import { BytePool, copyRange, fmix32, mix32, putBe16, TimerWheel } from '../util/index.js';
 import { Datagram, MAX_FRAGMENT_HEADER, type OverlapPolicy } from './datagram.js';
 
@@ -54,6 +59,10 @@ export interface DefragOptions {
 }
 
 const MAX_PORTS = 4096;
+/** Completed datagrams remembered. Few enough that a sender who counts through 65536 numbers never meets its own past. */
+const COMPLETED = 16_384;
+/** Makes the second hash of a key differ from the first. */
+const CHECK = 0x5bd1_e995;
 const MAX_IP_PACKET = 65_535;
 const MIN_IPV4_HEADER = 20;
 const WHEEL_SECONDS = 128;
@@ -89,11 +98,13 @@ export class Defragmenter {
   readonly #whole = new Uint8Array(MAX_IP_PACKET + MAX_FRAGMENT_HEADER);
   /** The datagram completed last: stays in the table until the next call, so that condemn() can keep it there. */
   #last = -1;
+  readonly #done: CompletedDatagrams;
 
   constructor(options: DefragOptions = {}) {
     this.#inline = options.inline ?? true;
     this.#policy = options.policy ?? 'windows';
     this.#seed = options.seed ?? 0;
+    this.#done = new CompletedDatagrams(this.#inline ? COMPLETED : 0);
     this.#maxDatagrams = options.maxDatagrams ?? 4096;
     this.#portLimit = Math.max(1, Math.floor(this.#maxDatagrams * (options.portShare ?? 1)));
     this.#maxFragments = options.maxFragments ?? 1200;
@@ -131,6 +142,7 @@ export class Defragmenter {
     if (len <= 0 || headerLen + end > MAX_IP_PACKET) return this.#refuse(view, null);
     if (start === 0 ? headerLen + len < this.#minFirst && more : start < this.#minOffset) return this.#refuse(view, null);
     let index = this.#find(view, zone);
+    if (index < 0 && this.#done.has(this.#hash(view, this.#meta(view, zone)), this.#check(view, zone), view.tsSec)) return this.#refuse(view, null);
     if (index < 0) index = this.#create(view, zone);
     if (index < 0) return this.#noRoom(view);
     const d = this.#datagrams[index];
@@ -153,9 +165,10 @@ export class Defragmenter {
     if (!more) d.total = end;
     if (start === 0 && d.headerLen === 0 && !this.#keepHeader(d, view)) return this.#refuse(view, d);
     if (d.covered !== d.total) return DefragResult.WAIT;
-    this.#build(d, view, whole);
+    this.#build(d, view, whole, zone);
     this.completed++;
     this.#giveBack(d);
+    this.#done.add(d.hash, this.#check(view, zone), view.tsSec + this.#timeout);
     this.#last = index;
     return DefragResult.COMPLETE;
   }
@@ -219,7 +232,7 @@ export class Defragmenter {
     return true;
   }
 
-  #build(d: Datagram, view: PacketView, whole: PacketView): void {
+  #build(d: Datagram, view: PacketView, whole: PacketView, zone: number): void {
     const out = this.#whole;
     const { headerLen, total } = d;
     copyRange(d.header, 0, headerLen, out, 0);
@@ -246,9 +259,11 @@ export class Defragmenter {
     whole.vlan0 = view.vlan0;
     whole.vlan1 = view.vlan1;
     whole.vlan2 = view.vlan2;
+    whole.zone = zone;
     whole.tunnelDepth = view.tunnelDepth;
     // A fragment of a packet whose checksum was left to the card cannot be judged by it.
     whole.csumPartial = view.csumPartial;
+    whole.csumValid = view.csumValid;
   }
 
   // ---- the table ---------------------------------------------------------------------------------------------------
@@ -257,6 +272,11 @@ export class Defragmenter {
     let h = mix32(mix32(mix32(mix32(this.#seed, view.ipId), meta), view.src0), view.dst0);
     if (view.ipVersion === 6) h = mix32(mix32(mix32(mix32(mix32(mix32(h, view.src1), view.src2), view.src3), view.dst1), view.dst2), view.dst3);
     return fmix32(h);
+  }
+
+  /** A second hash of the key, independent of the first. */
+  #check(view: PacketView, zone: number): number {
+    return this.#hash(view, this.#meta(view, zone) ^ CHECK);
   }
 
   /** RFC 791 keys by protocol too; RFC 8200 does not. */

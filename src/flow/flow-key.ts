@@ -1,12 +1,13 @@
 /**
  * The key of a flow as the table compares it: addresses, ports, protocol, IP version and zone, in one reused record.
  *
- * A zone keeps equal addresses of different VLANs or tenants apart (netfilter's conntrack zones); 22 bits.
+ * A zone keeps equal addresses of different VLANs or tenants apart (netfilter's conntrack zones), and packets inside
+ * tunnels from those outside: nobody shall steer a connection by what its ends never see; 22 bits.
  * ICMP has no ports. Queries (echo, timestamp, ...) are keyed by identifier and kind, with a bit that says whether the
  * originator asks or answers: a reply from B to A matches what A asked, but a request from B to A does not, even under
  * the same identifier - otherwise an allowed ping would let the other side ping back. Other ICMP is keyed by its type.
  */
-import { flowHashOf, type EmbeddedPacket, type PacketView, PROTO_ICMP, PROTO_ICMPV6 } from '../packet/index.js';
+import { LinkType, flowHashOf, type EmbeddedPacket, type PacketView, PROTO_ICMP, PROTO_ICMPV6 } from '../packet/index.js';
 
 const VERSION_4 = 1 << 8;
 const VERSION_6 = 2 << 8;
@@ -22,11 +23,21 @@ const ROLE_OTHER = 0;
 const ROLE_REQUEST = 1;
 const ROLE_REPLY = 2;
 
+/** Zone bit of packets with something between VLAN tags and IP, or inside a tunnel. */
+const ZONE_ENCAPSULATED = 1 << 21;
+const ETHERNET_HEADER_LEN = 14;
+
 /**
- * Zone of a frame by its VLAN tags: outer id, and ten bits of the inner one. Use it where no tenant numbering exists.
+ * Zone of a packet: the switch's word where it has spoken (an access port carries no tag, a trunk does), otherwise the VLAN
+ * tags: outer id, and nine bits of the inner one. Packets that only a host with another protocol stack would read (tunnels;
+ * live also MPLS, PPPoE, SNAP) have a bit of their own.
  */
 export function vlanZone(view: PacketView): number {
-  return view.vlanCount === 0 ? 0 : (view.vlan0 & 0x0fff) | ((view.vlan1 & 0x03ff) << 12);
+  const said = view.zone >= 0;
+  const zone = said ? view.zone : view.vlanCount === 0 ? 0 : (view.vlan0 & 0x0fff) | ((view.vlan1 & 0x01ff) << 12);
+  if (view.tunnelDepth > 0) return zone | ZONE_ENCAPSULATED;
+  const plain = !said || view.linkType !== LinkType.ETHERNET || view.l3Off - view.off === ETHERNET_HEADER_LEN + 4 * view.vlanCount;
+  return plain ? zone : zone | ZONE_ENCAPSULATED;
 }
 
 export class FlowKey {

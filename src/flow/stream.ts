@@ -10,7 +10,7 @@
  * data costs one copy; making room moves at most as many bytes as it gains. Memory comes from one pool with
  * a cap, held segments are bounded per direction, and behind `depth` bytes a direction is left alone.
  */
-import { TCP_ACK, TCP_FIN, TCP_OPT_FAST_OPEN, TCP_RST, TCP_SYN, type PacketView } from '../packet/index.js';
+import { TCP_ACK, TCP_FIN, TCP_OPT_FAST_OPEN, TCP_RST, TCP_SYN, TCP_URG, type PacketView } from '../packet/index.js';
 import { DropReason } from '../pipeline/index.js';
 import { BytePool, copyRange } from '../util/index.js';
 import type { Flow } from './flow.js';
@@ -18,7 +18,7 @@ import type { FlowTable } from './flow-table.js';
 import { reconcileBytes, SegmentList } from './segments.js';
 import { StreamEvent, type StreamEvents } from './stream-event.js';
 import type { StreamHalf } from './stream-half.js';
-import { FlowState } from './tcp-state.js';
+import { FlowState, isHalfOpen } from './tcp-state.js';
 
 export const STREAM_OK = 0;
 /** Drop the packet; view.reason says why. */
@@ -114,6 +114,7 @@ export class StreamEngine {
    */
   segment(view: PacketView, flow: Flow): number {
     const dir = view.flowDir;
+    if ((view.tcpFlags & TCP_URG) !== 0 && this.#inline) clearUrgent(view);
     if (view.payloadLen === 0 && (view.tcpFlags & (TCP_SYN | TCP_FIN | TCP_RST)) === 0) {
       if (!this.#events.outOfWindow) this.#acknowledged(view, flow, 1 - dir);
       return STREAM_OK;
@@ -146,7 +147,12 @@ export class StreamEngine {
     }
     if (this.#events.outOfWindow) return STREAM_OK;
     if ((flags & TCP_SYN) !== 0) {
-      this.#start(half, (view.seq + 1) | 0);
+      // Passive, whatever comes last is the better guess; inline, it must not contradict what was let through.
+      const again = !this.#inline || ((flags & TCP_ACK) === 0 && isHalfOpen(this.#table.state(view.flowId)));
+      if (!this.#start(half, (view.seq + 1) | 0, again) && this.#inline) {
+        view.reason = DropReason.stream_invalid;
+        return STREAM_DROP;
+      }
       if ((flags & TCP_ACK) !== 0) {
         if (flow.half(1 - dir).open) this.#settleSynData(view, flow, 1 - dir);
         else flow.midstream = true;
@@ -178,12 +184,19 @@ export class StreamEngine {
 
   // ---- beginning and end -----------------------------------------------------------------------------------------
 
-  #start(half: StreamHalf, isn: number): void {
-    // A SYN repeated under another number starts over, as long as nothing came of the first.
-    if (half.open && (half.end > 0 || half.held !== null)) return;
+  /**
+   * @param again a SYN may start over under another number, as long as nothing came of the first
+   * @returns false when it contradicts the one before: whichever the receiver got, offsets would be wrong for the other
+   */
+  #start(half: StreamHalf, isn: number, again: boolean): boolean {
+    if (half.open) {
+      if (half.isn === isn) return true;
+      if (!again || half.end > 0 || half.held !== null) return false;
+    }
     half.open = true;
     half.isn = isn;
     half.finAt = -1;
+    return true;
   }
 
   /**
@@ -212,8 +225,8 @@ export class StreamEngine {
       return false;
     }
     flow.midstream = true;
-    this.#start(flow.half(dir), view.seq);
-    if (!other.open && (view.tcpFlags & TCP_ACK) !== 0) this.#start(other, view.ack);
+    this.#start(flow.half(dir), view.seq, false);
+    if (!other.open && (view.tcpFlags & TCP_ACK) !== 0) this.#start(other, view.ack, false);
     return true;
   }
 
@@ -295,7 +308,9 @@ export class StreamEngine {
       if (from < known) different = reconcileBytes(view.buf, view.payloadOff + (from - pos), half.buf, from - half.base, known - from, write);
       if (pos < half.base) {
         if (pos < 0) this.#events.add(StreamEvent.reassembly_segment_before_base_seq);
-        if (Math.min(known, half.base) > half.acked) this.unverifiable++;
+        const forgotten = Math.min(known, half.base);
+        if (forgotten > half.acked) this.unverifiable++;
+        else if (this.#inline) this.#blank(view, forgotten - pos);
       }
       this.#events.add(known <= half.acked ? StreamEvent.pkt_spurious_retransmission : StreamEvent.pkt_retransmission);
     }
@@ -310,6 +325,21 @@ export class StreamEngine {
     view.modified = true;
     this.normalised++;
     return false;
+  }
+
+  /**
+   * Overwrite the first `count` payload bytes with zeros: bytes that were acknowledged and let go of. A receiver that has
+   * acknowledged them throws them away and acknowledges again; one that has not - the acknowledgement was a lie - must not
+   * get bytes that nobody inspected.
+   */
+  #blank(view: PacketView, count: number): void {
+    const { buf, payloadOff } = view;
+    let found = 0;
+    for (let i = payloadOff; i < payloadOff + count; i++) found |= buf[i];
+    if (found === 0) return;
+    buf.fill(0, payloadOff, payloadOff + count);
+    view.modified = true;
+    this.normalised++;
   }
 
   /** Append payload[skip, skip+count) and every held segment that follows on. @returns false without memory; nothing changed */
@@ -446,6 +476,8 @@ export class StreamEngine {
     if (half.len + extra <= size) return true;
     let drop = half.len === 0 ? 0 : Math.max(0, this.#lowWater(half) - half.base);
     if (half.len - drop + extra > this.#maxRetained) {
+      // Inline the packet waits for acknowledgements instead: what is let go of cannot be compared when it is repeated.
+      if (this.#inline) return false;
       // More is in flight than we may keep: give up comparing the older half of it, but nothing that is yet to be read.
       drop = Math.max(drop, Math.min(half.parsed, half.inspected, half.end + extra - (this.#maxRetained >>> 1)) - half.base);
       if (half.len - drop + extra > this.#maxRetained) return false;
@@ -491,5 +523,20 @@ export class StreamEngine {
   }
 }
 
+/**
+ * Urgent data (RFC 6093): hosts disagree on whether the urgent byte is in the stream, which lets a sender say one thing to us
+ * and another to them. Without the flag it is in the stream everywhere.
+ */
+function clearUrgent(view: PacketView): void {
+  const at = view.l4Off;
+  if (at < 0) return;
+  view.buf[at + TCP_FLAGS_AT] &= ~TCP_URG;
+  view.buf[at + TCP_URGENT_AT] = 0;
+  view.buf[at + TCP_URGENT_AT + 1] = 0;
+  view.modified = true;
+}
+
+const TCP_FLAGS_AT = 13;
+const TCP_URGENT_AT = 18;
 const MIN_BUFFER = 1024;
 const EMPTY = new Uint8Array(0);

@@ -245,7 +245,10 @@ export class TcpTracker {
       this.#events.add(sameSeq ? StreamEvent.est_synack_resend : StreamEvent.est_synack_resend_with_diff_seq);
     }
     this.#events.outOfWindow = !sameSeq;
-    return this.#strict && !sameSeq && (word & R.S_LIBERAL) === 0 ? DropReason.ct_invalid_seq : 0;
+    if (!this.#strict || (word & R.S_LIBERAL) !== 0) return 0;
+    // Older numbers are late copies only until the handshake is done; later they belong to a connection we know nothing of.
+    const isCopy = sameSeq && (state === FlowState.SYN_RECV || segmentEnd(view) === r[s]);
+    return isCopy ? 0 : DropReason.ct_invalid_seq;
   }
 
   #rst(id: number, at: number, dir: number, view: PacketView, word: number, state: number): number {

@@ -1,7 +1,7 @@
 /** Matches of one packet until they are judged together: rules of higher precedence decide about the others. */
 import type { Transaction } from '../protocols/index.js';
 
-/** Rules that may match one packet; more are counted and forgotten. */
+/** Matches of one packet; beyond them the rules of lowest precedence are counted and forgotten, never one that drops for one that tells. */
 const CAPACITY = 1024;
 
 export class AlertQueue {
@@ -18,7 +18,8 @@ export class AlertQueue {
   add(rule: number, tx: Transaction | null, flowScoped: boolean, fromStream: boolean): void {
     if (this.count === CAPACITY) {
       this.overflow++;
-      return;
+      if (this.rules[CAPACITY - 1]! <= rule) return;
+      this.count--;
     }
     let at = this.count++;
     for (; at > 0 && this.rules[at - 1]! > rule; at--) {

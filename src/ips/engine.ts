@@ -219,6 +219,8 @@ export class Ips {
 
   #begin(view: PacketView, flow: Flow | null, state: FlowDetect | null): void {
     const ctx = this.context;
+    // What a rule that threw had left behind is not this packet's.
+    if (this.#queue.count > 0) this.#queue.clear();
     ctx.view = view;
     ctx.flow = flow;
     ctx.state = state;

@@ -41,6 +41,7 @@ import {
   D_VNET_FLAGS,
   D_WIRE_LEN,
   GSO_NONE,
+  VNET_F_DATA_VALID,
   VNET_F_NEEDS_CSUM,
   type FrameBatch,
 } from './frame-batch.js';
@@ -70,6 +71,7 @@ export function decode(view: PacketView, buf: Uint8Array, off: number, len: numb
   reset(view, buf, off, len, linkType);
   view.gsoSize = 0;
   view.csumPartial = false;
+  view.csumValid = false;
   decodeLink(view, linkType);
 }
 
@@ -87,6 +89,7 @@ export function decodeBatchRow(view: PacketView, batch: FrameBatch, row: number)
   view.frameNo = desc[d + D_FRAME_NO]!;
   view.gsoSize = desc[d + D_GSO_TYPE] === GSO_NONE ? 0 : desc[d + D_GSO_SIZE]!;
   view.csumPartial = (desc[d + D_VNET_FLAGS]! & VNET_F_NEEDS_CSUM) !== 0;
+  view.csumValid = (desc[d + D_VNET_FLAGS]! & VNET_F_DATA_VALID) !== 0;
   decodeLink(view, linkType);
 }
 
@@ -108,10 +111,12 @@ export function decodeInner(outer: PacketView, inner: PacketView): boolean {
   // GSO sizes and the partial checksum are about the outermost transport header.
   inner.gsoSize = 0;
   inner.csumPartial = outer.csumPartial;
+  inner.csumValid = outer.csumValid;
   inner.vlanCount = outer.vlanCount;
   inner.vlan0 = outer.vlan0;
   inner.vlan1 = outer.vlan1;
   inner.vlan2 = outer.vlan2;
+  inner.zone = outer.zone;
   inner.srcMacHi = outer.srcMacHi;
   inner.srcMacLo = outer.srcMacLo;
   inner.dstMacHi = outer.dstMacHi;
@@ -256,6 +261,7 @@ function reset(view: PacketView, buf: Uint8Array, off: number, len: number, link
   view.vlan0 = 0;
   view.vlan1 = 0;
   view.vlan2 = 0;
+  view.zone = -1;
   view.l3Off = -1;
   view.ipVersion = 0;
   view.ipHdrLen = 0;

@@ -32,6 +32,7 @@ export const TAG_KEEP = -1;
 export const TAG_STRIP = 0;
 
 export const VNET_F_NEEDS_CSUM = 1;
+export const VNET_F_DATA_VALID = 2;
 export const GSO_NONE = 0;
 export const GSO_TCPV4 = 1;
 export const GSO_UDP = 3;

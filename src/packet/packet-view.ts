@@ -49,6 +49,8 @@ export class PacketView {
   vlan0 = 0;
   vlan1 = 0;
   vlan2 = 0;
+  /** What the switch keeps apart equal addresses by: its VLAN and what travels inside that one; -1 = the switch has not said. */
+  zone = -1;
 
   // ---- network layer -----------------------------------------------------------------------------------------
   l3Off = -1;
@@ -121,6 +123,8 @@ export class PacketView {
   gsoSize = 0;
   /** True when the transport checksum is still partial (VIRTIO_NET_HDR_F_NEEDS_CSUM): never validate it. */
   csumPartial = false;
+  /** True when the receiving hardware or the local sender vouches for the checksum (VIRTIO_NET_HDR_F_DATA_VALID). */
+  csumValid = false;
 
   // ---- what the decoder has to say ---------------------------------------------------------------------------
   /** Decoder events (ids of decode-event.ts), at most `events.length` kept. */

@@ -77,6 +77,8 @@ export class AppLayer {
   readonly stats: AppLayerStats = { recognised: 0, unrecognised: 0, parserErrors: 0, transactions: 0, logged: 0, evicted: 0 };
   /** Events of the packet at hand that belong to no transaction (`app-layer-event:applayer_...`); cleared by `settle`. */
   readonly packetEvents: string[] = [];
+  /** The packet at hand opened more transactions than are kept: some were given up before detection saw them. Cleared by `settle`. */
+  unjudged = false;
   readonly #output: EventOutput;
   readonly expectations = new Expectations();
   readonly #pool: AppState[] = [];
@@ -153,6 +155,7 @@ export class AppLayer {
 
   /** Detection has looked at the packet: log what is finished and forget it. */
   settle(view: PacketView | null, flow: Flow): void {
+    this.unjudged = false;
     if (this.packetEvents.length > 0) this.packetEvents.length = 0;
     if (flow.transactions.length > 0) this.#log(view, flow);
   }
@@ -371,6 +374,7 @@ export class AppLayer {
     for (let i = 0; i < excess; i++) {
       const tx = list[i]!;
       this.stats.evicted++;
+      if (tx.dirtyToServer || tx.dirtyToClient) this.unjudged = true;
       this.#logOne(null, flow, tx);
       tx.doneToServer = tx.doneToClient = true;
     }

@@ -259,7 +259,11 @@ export class Switch {
       const reason = checkIngress(port, view);
       if (reason !== 0) return reason;
     }
-    if (port.wire >= 0) return 0;
+    if (port.wire >= 0) {
+      // Both directions of a wire are one zone: the same connection may pass two wires, in front of a router and behind it.
+      view.zone = (view.vlan0 & 0xfff) | (((Math.min(port.index, port.wire) + 1) & 0x1ff) << 12);
+      return 0;
+    }
     // Without MAC addresses there is nothing to switch by: such captures need a passive port or a virtual wire.
     if (!ethernet) return NO_PORT;
     const reason = this.classify(port);
@@ -293,6 +297,7 @@ export class Switch {
       putBe16(buf, at + 2, tci | vlan);
       view.vlan0 = tci | vlan;
     }
+    view.zone = vlan | (((this.tagged ? view.vlan1 : view.vlan0) & 0x1ff) << 12);
     return 0;
   }
 

@@ -241,14 +241,33 @@ test('a dropped datagram can be condemned: its last fragment does not slip throu
   t.is(again.view.reason, DropReason.ips_rule);
 });
 
-test('a completed datagram makes room at once and its identifier can come round', (t) => {
+test('a completed datagram makes room at once', (t) => {
   const { defrag, add } = adder({ maxDatagrams: 1 });
-  for (let i = 0; i < 5; i++) {
-    t.is(add({ start: 0, data: body(16, i), more: true, id: i & 1 }).result, DefragResult.WAIT);
-    t.is(add({ start: 16, data: body(8), more: false, id: i & 1 }).result, DefragResult.COMPLETE);
+  for (let id = 0; id < 5; id++) {
+    t.is(add({ start: 0, data: body(16, id), more: true, id }).result, DefragResult.WAIT);
+    t.is(add({ start: 16, data: body(8), more: false, id }).result, DefragResult.COMPLETE);
   }
   t.is(defrag.completed, 5);
   t.is(defrag.active, 1);
+});
+
+test('the identifier of a completed datagram comes round once receivers have forgotten it', (t) => {
+  const { add } = adder({ timeout: 60 });
+  const send = (at: number): number[] => [add({ start: 0, data: body(16), more: true, at }).result, add({ start: 16, data: body(8), more: false, at }).result];
+  t.deepEqual(send(1000), [DefragResult.WAIT, DefragResult.COMPLETE]);
+  t.deepEqual(send(1059), [DefragResult.INVALID, DefragResult.INVALID]);
+  t.deepEqual(send(1060), [DefragResult.WAIT, DefragResult.COMPLETE]);
+});
+
+test('a sender that counts through its identifiers never meets its own past', (t) => {
+  const { defrag, add } = adder();
+  const piece = body(8);
+  for (let i = 0; i < 140_000; i++) {
+    const id = i & 0xffff;
+    add({ start: 0, data: piece, more: true, id });
+    if (add({ start: 8, data: piece, more: false, id }).result !== DefragResult.COMPLETE) return t.fail(`datagram ${i}`);
+  }
+  t.is(defrag.invalid, 0);
 });
 
 const impossible: Record<string, { options?: DefragOptions; pieces: Piece[] }> = {

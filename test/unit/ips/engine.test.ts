@@ -336,6 +336,11 @@ test('rules per port, and modes', (t) => {
   t.deepEqual(events.take(), [1, 2]);
   t.is(send(2, -2), Verdict.NONE);
   t.deepEqual(events.take(), []);
+  t.is(send(2, -1), Verdict.DROP, 'a frame to many ports goes to the strictest of them, too');
+  t.deepEqual(events.take(), [1, 2]);
+  ips.ports.set(2, PortPolicies.OFF, null, true);
+  t.is(send(2, -1), Verdict.NONE, 'a passive port sends nothing on');
+  t.deepEqual(events.take(), []);
 });
 
 test('transaction rules: buffers, progress, once per transaction', (t) => {
