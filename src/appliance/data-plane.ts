@@ -94,8 +94,7 @@ export class DataPlane implements Inspector, StreamSink {
     } catch (error) {
       verdict = this.#failed(view, error);
       // Its bytes may be in the stream already, where a repetition would pass as known.
-      const id = this.#flow === null ? view.flowId : this.#flow.id;
-      if (isDrop(verdict) && id >= 0) this.#p.table.setFlags(id, S_DROPPED);
+      if (isDrop(verdict)) this.#condemn(view);
     }
     view.verdict = verdict;
     if (isDrop(verdict)) this.#p.refusals.refused(view, this.#flow);
@@ -104,6 +103,12 @@ export class DataPlane implements Inspector, StreamSink {
   }
 
   /** An engine threw: what the failure policy of the ingress port says. */
+  /** Let nothing more of the flow at hand pass. */
+  #condemn(view: PacketView): void {
+    const id = this.#flow?.id ?? view.flowId;
+    if (id >= 0) this.#p.table.setFlags(id, S_DROPPED);
+  }
+
   #failed(view: PacketView, error: unknown): number {
     this.#p.refusals.engineError(view, error);
     if (this.#p.failOpenEngine[view.ingress] !== 0) return Verdict.NONE;

@@ -1,5 +1,4 @@
 /** Attacks hidden in HTTP, DNS and datagrams. What must hold: the request that carries the attack does not arrive whole. */
-import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import test from 'ava';
 import { HTTP_EVASIONS, KNOWN_GAPS } from './http-catalogue.js';
 import { Lab } from '../helpers/evasion-lab.js';
@@ -20,12 +19,12 @@ for (const { name, request } of HTTP_EVASIONS) {
   });
 }
 
-for (const { name, request } of KNOWN_GAPS) {
+for (const { name, request, step = 1400 } of KNOWN_GAPS) {
   test(`HTTP, not stopped: ${name}`, (t) => {
     const bytes = request();
     const lab = new Lab();
     lab.handshake();
-    for (let at = 0; at < bytes.length; at += 1400) lab.send(at, bytes.subarray(at, at + 1400));
+    for (let at = 0; at < bytes.length; at += step) lab.send(at, bytes.subarray(at, at + step));
     t.is(lab.host.text.length, bytes.length, 'now stopped: move it to the list of those');
     lab.close();
   });
@@ -98,8 +97,4 @@ test('harmless datagrams arrive, a wrong checksum does not', (t) => {
   t.is(lab.host.datagrams.length, 2);
   t.deepEqual(lab.drops, { decode_checksum: 1 });
   lab.close();
-});
-
-test('the compressors of the catalogue are real', (t) => {
-  t.true(gzipSync('x').length > 0 && deflateSync('x').length > 0 && deflateRawSync('x').length > 0);
 });

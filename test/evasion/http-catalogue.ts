@@ -5,6 +5,8 @@ import { concat, latin1 } from '../helpers/wire.js';
 export interface HttpEvasion {
   readonly name: string;
   readonly request: () => Uint8Array;
+  /** Bytes per segment where it matters. */
+  readonly step?: number;
 }
 
 const END = 'Host: a.example\r\nUser-Agent: x\r\n\r\n';
@@ -49,6 +51,8 @@ export const HTTP_EVASIONS: readonly HttpEvasion[] = [
   uri('../ segments', '/x/../etc/y/../passwd'),
   uri('encoded ../ segments', '/x/%2e%2e/etc/y/%2e%2e/passwd'),
   uri('doubled slashes', '//etc///passwd'),
+  uri('UTF-8 in two bytes (overlong)', '/etc%c0%afpasswd'),
+  uri('IIS %u encoding', '/etc%u002fpasswd'),
   uri('backslashes', '/etc\\passwd'),
   uri('absolute URI', 'http://a.example/etc/passwd'),
   uri('absolute URI with port', 'http://a.example:80/etc/passwd'),
@@ -88,7 +92,6 @@ export const HTTP_EVASIONS: readonly HttpEvasion[] = [
   text('body: Transfer-Encoding wins over a short Content-Length', `POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n${chunks(ATTACK_BODY, [9])}`),
   text('body: Transfer-Encoding in front of Content-Length', `POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n${chunks(ATTACK_BODY, [9])}`),
   text('body: two Content-Lengths, the larger first', `POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: ${ATTACK_BODY.length}\r\nContent-Length: 3\r\n\r\n${ATTACK_BODY}`),
-  text('body: two Content-Lengths, the smaller first', `POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: ${ATTACK_BODY.length}\r\n\r\n${ATTACK_BODY}`),
   text('body: multipart form', `POST /up HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: ${multipart.length}\r\n\r\n${multipart}`),
   text('body: behind Expect: 100-continue', `POST /up HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: ${ATTACK_BODY.length}\r\n\r\n${ATTACK_BODY}`),
   text('body: of a GET', `GET /up HTTP/1.1\r\nHost: a\r\nContent-Length: ${ATTACK_BODY.length}\r\n\r\n${ATTACK_BODY}`),
@@ -106,9 +109,12 @@ export const HTTP_EVASIONS: readonly HttpEvasion[] = [
 
 /** What these rules do not see. Each is named in docs/evasion.md. */
 export const KNOWN_GAPS: readonly HttpEvasion[] = [
+  {
+    name: 'body: two Content-Lengths, the smaller first (servers of today refuse it; http.duplicate_content_length_field_in_request tells)',
+    request: () => latin1(`POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: ${ATTACK_BODY.length}\r\n\r\n${ATTACK_BODY}`),
+    step: 17,
+  },
   uri('double percent encoding', '/%2565tc/%2570asswd'),
-  uri('UTF-8 in two bytes (overlong)', '/etc%c0%afpasswd'),
-  uri('IIS %u encoding', '/etc%u002fpasswd'),
   { name: 'body: behind 100 KiB of another (request-body-limit)', request: () => latin1(`POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: ${110_000 + ATTACK_BODY.length}\r\n\r\n${'x'.repeat(110_000)}${ATTACK_BODY}`) },
   { name: 'request behind 1 MiB of others on one connection (stream.depth)', request: () => concat(latin1(`POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: ${1 << 20}\r\n\r\n${'x'.repeat(1 << 20)}`), latin1(`GET /etc/passwd HTTP/1.1\r\n${END}`)) },
   coded('three layers of gzip (decompress limit 2)', 'gzip, gzip, gzip', () => gzipSync(gzipSync(gzipSync(plain)))),

@@ -18,9 +18,10 @@ export interface DecoderLimits {
 
 export const DEFAULT_DECODER_LIMITS: DecoderLimits = { bombBytes: 1048576, bombRatio: 2048 };
 
-const Mode = { DETECT: 0, GZIP_HEADER: 1, INFLATE: 2, RAW: 3, DONE: 4, LZMA: 5 } as const;
+const Mode = { DETECT: 0, GZIP_HEADER: 1, INFLATE: 2, RAW: 3, DONE: 4, LZMA: 5, GZIP_TRAILER: 6 } as const;
 /** Input kept until the first byte was decoded, in case it turns out not to be compressed. */
 const HELD_MAX = 65536;
+const GZIP_TRAILER_LEN = 8;
 
 class Layer implements ByteSink {
   readonly #next: ByteSink;
@@ -35,6 +36,8 @@ class Layer implements ByteSink {
   #flags = 0;
   #field = 0; // position within the gzip header
   #extra = 0;
+  /** Members of a gzip stream before this one. */
+  #members = 0;
 
   constructor(coding: number, next: ByteSink, decoder: ContentDecoder) {
     this.#coding = coding;
@@ -46,7 +49,7 @@ class Layer implements ByteSink {
     if (this.#mode === Mode.RAW) return this.#next.write(buf, off, len);
     if (this.#mode === Mode.DONE) return true;
     this.#input += len;
-    if ((this.#inflate?.produced ?? this.#lzma?.produced ?? 0) === 0) {
+    if (this.#members === 0 && (this.#inflate?.produced ?? this.#lzma?.produced ?? 0) === 0) {
       if (this.#heldLen + len > HELD_MAX) {
         // 64 KiB that decode to nothing: not worth believing
         return this.#giveUp(buf, off, len);
@@ -83,18 +86,30 @@ class Layer implements ByteSink {
         }
       }
     }
-    if (this.#mode === Mode.GZIP_HEADER) {
-      while (pos < end && this.#mode === Mode.GZIP_HEADER) this.#gzipHeader(buf[pos++]!);
-      if (this.#mode === Mode.GZIP_HEADER) return true;
+    return this.#decode(buf, pos, end);
+  }
+
+  /** Headers, data and trailers of however many members [pos, end) holds (RFC 1952 section 2.2). */
+  #decode(buf: Uint8Array, from: number, end: number): boolean {
+    let pos = from;
+    while (pos < end) {
+      if (this.#mode === Mode.GZIP_HEADER) this.#gzipHeader(buf[pos++]!);
+      else if (this.#mode === Mode.GZIP_TRAILER) this.#gzipTrailer(buf[pos++]!);
+      else if (this.#mode === Mode.DONE) return true;
+      else {
+        if (!this.#inflateRange(buf, pos, end)) return false;
+        if (this.#mode as number !== Mode.GZIP_TRAILER) return true;
+        pos += this.#inflate!.consumed;
+      }
     }
-    return pos < end ? this.#inflateRange(buf, pos, end) : true;
+    return true;
   }
 
   /** The body ended: what was held back and never decoded is handed on as it came. */
   finish(): void {
     if (this.#mode === Mode.RAW || this.#mode === Mode.DONE) return;
     this.#lzma?.finish();
-    if ((this.#inflate?.produced ?? this.#lzma?.produced ?? 0) === 0 && this.#heldLen > 0) {
+    if (this.#members === 0 && (this.#inflate?.produced ?? this.#lzma?.produced ?? 0) === 0 && this.#heldLen > 0) {
       this.#next.write(this.#held, 0, this.#heldLen);
     }
     this.#mode = Mode.DONE;
@@ -109,13 +124,31 @@ class Layer implements ByteSink {
       this.#mode = Mode.DONE;
       return false;
     }
-    if (result === INFLATE_END) this.#mode = Mode.DONE;
+    if (result === INFLATE_END) this.#endMember();
     if (result !== INFLATE_ERROR) return true;
     this.#decoder.failed = true;
     this.#mode = Mode.RAW;
-    if (engine.produced === 0) return this.#next.write(this.#held, 0, this.#heldLen);
+    if (engine.produced === 0 && this.#members === 0) return this.#next.write(this.#held, 0, this.#heldLen);
     const used = pos + engine.consumed;
     return used < end ? this.#next.write(buf, used, end - used) : true;
+  }
+
+  #endMember(): void {
+    this.#mode = this.#field === 0 ? Mode.DONE : Mode.GZIP_TRAILER;
+    this.#field = 0;
+    this.#members++;
+  }
+
+  /** CRC and length, which are not checked, then perhaps the magic of another member; anything else is padding. */
+  #gzipTrailer(c: number): void {
+    const at = this.#field++;
+    if (at < GZIP_TRAILER_LEN) return;
+    if (c !== (at === GZIP_TRAILER_LEN ? 0x1f : 0x8b)) this.#mode = Mode.DONE;
+    else if (at > GZIP_TRAILER_LEN) {
+      this.#mode = Mode.GZIP_HEADER;
+      this.#field = 2;
+      this.#extra = 0;
+    }
   }
 
   #giveUp(buf: Uint8Array, off: number, len: number): boolean {

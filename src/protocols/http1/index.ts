@@ -28,9 +28,23 @@ function probe(buf: Uint8Array, off: number, end: number, dir: number): number {
   const start = i;
   while (i < end) {
     const c = buf[i]!;
-    if (c === SP || c === HT) return methodOf(buf, start, i - start) === Method.UNKNOWN ? PROBE_NO : PROBE_YES;
-    if (!((c >= 65 && c <= 90) || c === 45 || c === 95) || i - start > PROBE_MAX) return PROBE_NO;
+    if (c === SP || c === HT) return methodOf(buf, start, i - start) === Method.UNKNOWN ? probeVersion(buf, i, end) : PROBE_YES;
+    if (!((c >= 65 && c <= 90) || (c >= 97 && c <= 122) || c === 45 || c === 95) || i - start > PROBE_MAX) return PROBE_NO;
     i++;
+  }
+  return PROBE_MORE;
+}
+
+/** A method nobody has heard of: many servers hand it to their scripts like GET. The line has to end in a version then. */
+function probeVersion(buf: Uint8Array, from: number, end: number): number {
+  const word = ' HTTP/';
+  let matched = 0;
+  for (let i = from; i < end; i++) {
+    const c = buf[i]!;
+    if (c === LF) return PROBE_NO;
+    if (c === word.charCodeAt(matched)) matched++;
+    else matched = c === SP ? 1 : 0;
+    if (matched === word.length) return PROBE_YES;
   }
   return PROBE_MORE;
 }
