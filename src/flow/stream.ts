@@ -62,7 +62,7 @@ export interface StreamOptions {
 
 export class StreamEngine {
   readonly pool: BytePool;
-  /** Counters since construction: segments rewritten, and dropped for differing. */
+  /** Counters since construction: segments rewritten (data, or urgent flag), and dropped for differing. */
   normalised = 0;
   overlapDrops = 0;
   /** Gaps given up on. */
@@ -114,7 +114,10 @@ export class StreamEngine {
    */
   segment(view: PacketView, flow: Flow): number {
     const dir = view.flowDir;
-    if ((view.tcpFlags & TCP_URG) !== 0 && this.#inline) clearUrgent(view);
+    if ((view.tcpFlags & TCP_URG) !== 0 && this.#inline && view.l4Off >= 0) {
+      clearUrgent(view);
+      this.normalised++;
+    }
     if (view.payloadLen === 0 && (view.tcpFlags & (TCP_SYN | TCP_FIN | TCP_RST)) === 0) {
       if (!this.#events.outOfWindow) this.#acknowledged(view, flow, 1 - dir);
       return STREAM_OK;
@@ -529,7 +532,6 @@ export class StreamEngine {
  */
 function clearUrgent(view: PacketView): void {
   const at = view.l4Off;
-  if (at < 0) return;
   view.buf[at + TCP_FLAGS_AT] &= ~TCP_URG;
   view.buf[at + TCP_URGENT_AT] = 0;
   view.buf[at + TCP_URGENT_AT + 1] = 0;

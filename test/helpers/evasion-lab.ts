@@ -160,12 +160,13 @@ export class Lab {
     this.acknowledge();
   }
 
-  /** A segment from the server; forged when sent by the client's port. */
+  /** A segment from the server; sent by the client's port it is a forgery that the switch carries to the server. */
   answer(flags: number, o: SegmentOptions = {}, port = 1): void {
     const a = addresses(1, this.v6);
-    const ts = this.timestamps ? [8, 10, ...be(1), ...be(1)] : [];
+    const ts = this.timestamps ? [8, 10, ...be(1), ...be(this.tsVal - 1)] : [];
     const bytes = tcpSegment(a, { srcPort: this.serverPort, dstPort: this.clientPort, seq: SERVER_ISN + 1, ack: this.host.expected, flags, ...o, options: [...ts, ...(o.options ?? [])] });
-    this.put(port, ethernet(1, this.packet(1, bytes, { proto: 6 }), o.link));
+    const link = o.link ?? (port === 0 ? { srcMac: MAC_CLIENT, dstMac: MAC_SERVER } : {});
+    this.put(port, ethernet(1, this.packet(1, bytes, { proto: 6 }), link));
   }
 
   acknowledge(): void {
