@@ -175,7 +175,9 @@ export class StreamEngine {
     if ((flags & TCP_FIN) !== 0 && half.finAt < 0 && pos + view.payloadLen >= half.end) half.finAt = pos + view.payloadLen;
     let result = STREAM_OK;
     if (view.payloadLen > 0) {
-      const early = (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && (view.tcpOptions & TCP_OPT_FAST_OPEN) === 0 && pos === 0 && half.end === 0 && half.finAt < 0;
+      // Inline there is no waiting: a host may read the data as soon as the handshake is done, whatever its answer says. What
+      // was inspected here is what it gets, now or when the data is sent again.
+      const early = !this.#inline && (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && (view.tcpOptions & TCP_OPT_FAST_OPEN) === 0 && pos === 0 && half.end === 0 && half.finAt < 0;
       result = early ? this.#hold(view, flow, half, dir, 0, view.payloadLen) : this.#data(view, flow, half, dir, pos);
     }
     if (half.finAt >= 0 && !half.closed && half.end >= half.finAt) {

@@ -205,9 +205,19 @@ export const TCP_EVASIONS: readonly Evasion[] = [
     l.put(0, l.frame(0, '', { flags: ACK }));
     l.send(0, p);
   } },
-  { group: 'TCP handshake', name: 'data on the SYN, taken by the host (Fast Open)', run: (l, p) => {
+  { group: 'TCP handshake', name: 'all of the data on the SYN, kept by the host', run: (l, p) => {
+    l.put(0, l.frame(-1, p, { flags: SYN, ack: 0 }));
+    l.answer(SYN | ACK, { seq: 0x1000, ack: (l.isn + 1 + p.length) | 0 });
+    l.put(0, l.frame(p.length, '', { flags: ACK }));
+  }, options: { host: { synData: true } } },
+  { group: 'TCP handshake', name: 'all of the data on the SYN, kept by the host, whose answer does not say so', run: (l, p) => {
+    l.put(0, l.frame(-1, p, { flags: SYN, ack: 0 }));
+    l.answer(SYN | ACK, { seq: 0x1000, ack: (l.isn + 1) | 0 });
+    l.put(0, l.frame(0, '', { flags: ACK }));
+  }, options: { host: { synData: true } }, breaks: 'such a host contradicts itself' },
+  { group: 'TCP handshake', name: 'the beginning of the data on the SYN, kept by the host', run: (l, p) => {
     l.put(0, l.frame(-1, p.subarray(0, 9), { flags: SYN, ack: 0 }));
-    l.answer(SYN | ACK, { seq: 0x1000 });
+    l.answer(SYN | ACK, { seq: 0x1000, ack: (l.isn + 10) | 0 });
     l.put(0, l.frame(9, '', { flags: ACK }));
     l.send(9, p.subarray(9));
   }, options: { host: { synData: true } } },

@@ -65,7 +65,7 @@ interface Connection {
 export interface HostOptions {
   /** Urgent bytes are taken out of the stream, as sockets without SO_OOBINLINE do. */
   readonly outOfBand?: boolean;
-  /** Data on a SYN counts (TCP Fast Open). */
+  /** Data on a SYN is kept, and read once the handshake is complete (RFC 9293 section 3.10.7.2). */
   readonly synData?: boolean;
   /** Fragments with a TTL below this never arrived. */
   readonly minTtl?: number;
@@ -211,7 +211,6 @@ export class EndHost {
       this.#last = c;
       if (this.options.synData !== true || data.length === 0) return;
       c.overlay.put(this.who, { start: 0, end: data.length, bytes: data });
-      this.#deliver(c);
       return;
     }
     if (c === undefined || c.closed) return;
