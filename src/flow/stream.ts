@@ -119,7 +119,10 @@ export class StreamEngine {
       this.normalised++;
     }
     if (view.payloadLen === 0 && (view.tcpFlags & (TCP_SYN | TCP_FIN | TCP_RST)) === 0) {
-      if (!this.#events.outOfWindow) this.#acknowledged(view, flow, 1 - dir);
+      if (this.#events.outOfWindow) return STREAM_OK;
+      const half = flow.half(dir);
+      if (this.#inline && half.held !== null && !this.#releaseSynData(view, flow, half, dir)) return this.#noMemory(view, flow);
+      this.#acknowledged(view, flow, 1 - dir);
       return STREAM_OK;
     }
     return this.#segment(view, flow, dir);
@@ -157,10 +160,11 @@ export class StreamEngine {
         return STREAM_DROP;
       }
       if ((flags & TCP_ACK) !== 0) {
-        if (flow.half(1 - dir).open) this.#settleSynData(view, flow, 1 - dir);
-        else flow.midstream = true;
+        if (flow.half(1 - dir).open) {
+          if (!this.#inline) this.#settleSynData(view, flow, 1 - dir);
+        } else flow.midstream = true;
       }
-    }
+    } else if (this.#inline && half.held !== null && !this.#releaseSynData(view, flow, half, dir)) return this.#noMemory(view, flow);
     if (!half.open && !this.#pickUp(view, flow, dir)) {
       this.uninspectedBytes += view.payloadLen;
       return STREAM_OK;
@@ -175,9 +179,11 @@ export class StreamEngine {
     if ((flags & TCP_FIN) !== 0 && half.finAt < 0 && pos + view.payloadLen >= half.end) half.finAt = pos + view.payloadLen;
     let result = STREAM_OK;
     if (view.payloadLen > 0) {
-      // Inline there is no waiting: a host may read the data as soon as the handshake is done, whatever its answer says. What
-      // was inspected here is what it gets, now or when the data is sent again.
-      const early = !this.#inline && (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && (view.tcpOptions & TCP_OPT_FAST_OPEN) === 0 && pos === 0 && half.end === 0 && half.finAt < 0;
+      let early = (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && pos === 0 && half.end === 0 && half.finAt < 0;
+      if (early && (view.tcpOptions & TCP_OPT_FAST_OPEN) !== 0) {
+        if (this.#inline) this.#refuseFastOpen(view);
+        else early = false;
+      }
       result = early ? this.#hold(view, flow, half, dir, 0, view.payloadLen) : this.#data(view, flow, half, dir, pos);
     }
     if (half.finAt >= 0 && !half.closed && half.end >= half.finAt) {
@@ -220,6 +226,40 @@ export class StreamEngine {
     this.#takeHeld(half, held, 0);
     this.#checkDepth(flow, half);
     this.#deliver(view, flow, half, dir);
+  }
+
+  /**
+   * Inline, data on a SYN is inspected with the packet that completes the handshake: a host may read it from then on,
+   * whatever its answer said, and only now rules for established connections look. What was inspected is what the host
+   * gets, now or when the data is sent again.
+   * @returns false without memory
+   */
+  #releaseSynData(view: PacketView, flow: Flow, half: StreamHalf, dir: number): boolean {
+    const held = half.held!;
+    if (half.end > 0 || held.pos[0] !== 0) return true;
+    if (!this.#makeRoom(half, held.contiguousEnd(0))) return false;
+    this.#takeHeld(half, held, 0);
+    view.established = true;
+    this.#checkDepth(flow, half);
+    this.#deliver(view, flow, half, dir);
+    return true;
+  }
+
+  /** Blank the fast-open option of a SYN with data (RFC 7413): its host would read the data before a rule could drop anything. */
+  #refuseFastOpen(view: PacketView): void {
+    const { buf } = view;
+    const end = view.l4Off + view.tcpHdrLen;
+    for (let at = view.l4Off + TCP_OPTIONS_AT; at < end && buf[at] !== TCP_END_OF_OPTIONS; ) {
+      const kind = buf[at];
+      const len = kind === TCP_NOP ? 1 : buf[at + 1];
+      if (kind !== TCP_NOP && (len < 2 || at + len > end)) return;
+      if (kind === TCP_FAST_OPEN || kind === TCP_EXPERIMENT) {
+        buf.fill(TCP_NOP, at, at + len);
+        view.modified = true;
+        this.normalised++;
+      }
+      at += len;
+    }
   }
 
   /** First segment of a half without a SYN. @returns false when the stream is not to be followed */
@@ -540,6 +580,12 @@ function clearUrgent(view: PacketView): void {
   view.modified = true;
 }
 
+/** TCP option kinds (IANA); experiments (RFC 6994) include the first form of fast open. */
+const TCP_END_OF_OPTIONS = 0;
+const TCP_NOP = 1;
+const TCP_FAST_OPEN = 34;
+const TCP_EXPERIMENT = 254;
+const TCP_OPTIONS_AT = 20;
 const TCP_FLAGS_AT = 13;
 const TCP_URGENT_AT = 18;
 const MIN_BUFFER = 1024;

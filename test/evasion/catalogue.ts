@@ -215,6 +215,13 @@ export const TCP_EVASIONS: readonly Evasion[] = [
     l.answer(SYN | ACK, { seq: 0x1000, ack: (l.isn + 1) | 0 });
     l.put(0, l.frame(0, '', { flags: ACK }));
   }, options: { host: { synData: true } }, breaks: 'such a host contradicts itself' },
+  { group: 'TCP handshake', name: 'all of the data on the SYN, with a fast-open cookie', run: (l, p) => {
+    l.put(0, l.frame(-1, p, { flags: SYN, ack: 0, options: [34, 10, 1, 2, 3, 4, 5, 6, 7, 8] }));
+    l.acknowledge();
+    l.answer(SYN | ACK, { seq: 0x1000 });
+    l.put(0, l.frame(0, '', { flags: ACK }));
+    l.send(0, p);
+  }, options: { host: { fastOpen: true } } },
   { group: 'TCP handshake', name: 'the beginning of the data on the SYN, kept by the host', run: (l, p) => {
     l.put(0, l.frame(-1, p.subarray(0, 9), { flags: SYN, ack: 0 }));
     l.answer(SYN | ACK, { seq: 0x1000, ack: (l.isn + 10) | 0 });

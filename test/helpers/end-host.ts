@@ -67,6 +67,8 @@ export interface HostOptions {
   readonly outOfBand?: boolean;
   /** Data on a SYN is kept, and read once the handshake is complete (RFC 9293 section 3.10.7.2). */
   readonly synData?: boolean;
+  /** Data on a SYN with a fast-open cookie is read at once (RFC 7413). */
+  readonly fastOpen?: boolean;
   /** Fragments with a TTL below this never arrived. */
   readonly minTtl?: number;
   /** Seconds until fragments are forgotten. */
@@ -199,7 +201,7 @@ export class EndHost {
     const flags = p[13]!;
     const header = (p[12]! >>> 4) * 4;
     if (header < 20 || header > p.length) return;
-    const { tsVal, signed } = options(p.subarray(20, header));
+    const { tsVal, signed, fastOpen } = options(p.subarray(20, header));
     // RFC 2385: a signature nobody agreed on.
     if (signed) return;
     let data = p.slice(header);
@@ -209,8 +211,10 @@ export class EndHost {
       c = { isn: seq, overlay: new Overlay(), next: 0, read: [], fin: -1, closed: false, tsRecent: tsVal ?? 0, timestamps: tsVal !== null, urgent: new Set() };
       this.#connections.set(key, c);
       this.#last = c;
-      if (this.options.synData !== true || data.length === 0) return;
+      const atOnce = fastOpen && this.options.fastOpen === true;
+      if (data.length === 0 || (this.options.synData !== true && !atOnce)) return;
       c.overlay.put(this.who, { start: 0, end: data.length, bytes: data });
+      if (atOnce) this.#deliver(c);
       return;
     }
     if (c === undefined || c.closed) return;
@@ -252,9 +256,10 @@ export class EndHost {
 }
 
 /** What matters to acceptance: the timestamp, and an MD5 signature. */
-function options(bytes: Uint8Array): { tsVal: number | null; signed: boolean } {
+function options(bytes: Uint8Array): { tsVal: number | null; signed: boolean; fastOpen: boolean } {
   let tsVal: number | null = null;
   let signed = false;
+  let fastOpen = false;
   for (let at = 0; at < bytes.length && bytes[at] !== 0; ) {
     if (bytes[at] === 1) {
       at++;
@@ -264,7 +269,8 @@ function options(bytes: Uint8Array): { tsVal: number | null; signed: boolean } {
     if (len < 2 || at + len > bytes.length) break;
     if (bytes[at] === 8 && len === 10) tsVal = ((bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!) | 0;
     if (bytes[at] === 19) signed = true;
+    if (bytes[at] === 34) fastOpen = true;
     at += len;
   }
-  return { tsVal, signed };
+  return { tsVal, signed, fastOpen };
 }
