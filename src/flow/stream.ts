@@ -114,14 +114,14 @@ export class StreamEngine {
    */
   segment(view: PacketView, flow: Flow): number {
     const dir = view.flowDir;
-    if ((view.tcpFlags & TCP_URG) !== 0 && this.#inline && view.l4Off >= 0) {
+    if ((view.tcpFlags & TCP_URG) !== 0 && this.inline && view.l4Off >= 0) {
       clearUrgent(view);
       this.normalised++;
     }
     if (view.payloadLen === 0 && (view.tcpFlags & (TCP_SYN | TCP_FIN | TCP_RST)) === 0) {
       if (this.#events.outOfWindow) return STREAM_OK;
       const half = flow.half(dir);
-      if (this.#inline && half.held !== null && !this.#releaseSynData(view, flow, half, dir)) return this.#noMemory(view, flow);
+      if (this.inline && half.held !== null && !this.#releaseSynData(view, flow, half, dir)) return this.#noMemory(view, flow);
       this.#acknowledged(view, flow, 1 - dir);
       return STREAM_OK;
     }
@@ -154,17 +154,17 @@ export class StreamEngine {
     if (this.#events.outOfWindow) return STREAM_OK;
     if ((flags & TCP_SYN) !== 0) {
       // Passive, whatever comes last is the better guess; inline, it must not contradict what was let through.
-      const again = !this.#inline || ((flags & TCP_ACK) === 0 && isHalfOpen(this.#table.state(view.flowId)));
-      if (!this.#start(half, (view.seq + 1) | 0, again) && this.#inline) {
+      const again = !this.inline || ((flags & TCP_ACK) === 0 && isHalfOpen(this.#table.state(view.flowId)));
+      if (!this.#start(half, (view.seq + 1) | 0, again) && this.inline) {
         view.reason = DropReason.stream_invalid;
         return STREAM_DROP;
       }
       if ((flags & TCP_ACK) !== 0) {
         if (flow.half(1 - dir).open) {
-          if (!this.#inline) this.#settleSynData(view, flow, 1 - dir);
+          if (!this.inline) this.#settleSynData(view, flow, 1 - dir);
         } else flow.midstream = true;
       }
-    } else if (this.#inline && half.held !== null && !this.#releaseSynData(view, flow, half, dir)) return this.#noMemory(view, flow);
+    } else if (this.inline && half.held !== null && !this.#releaseSynData(view, flow, half, dir)) return this.#noMemory(view, flow);
     if (!half.open && !this.#pickUp(view, flow, dir)) {
       this.uninspectedBytes += view.payloadLen;
       return STREAM_OK;
@@ -181,7 +181,7 @@ export class StreamEngine {
     if (view.payloadLen > 0) {
       let early = (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && pos === 0 && half.end === 0 && half.finAt < 0;
       if (early && (view.tcpOptions & TCP_OPT_FAST_OPEN) !== 0) {
-        if (this.#inline) this.#refuseFastOpen(view);
+        if (this.inline) this.#refuseFastOpen(view);
         else early = false;
       }
       result = early ? this.#hold(view, flow, half, dir, 0, view.payloadLen) : this.#data(view, flow, half, dir, pos);
@@ -355,7 +355,7 @@ export class StreamEngine {
         if (pos < 0) this.#events.add(StreamEvent.reassembly_segment_before_base_seq);
         const forgotten = Math.min(known, half.base);
         if (forgotten > half.acked) this.unverifiable++;
-        else if (this.#inline) this.#blank(view, forgotten - pos);
+        else if (this.inline) this.#blank(view, forgotten - pos);
       }
       this.#events.add(known <= half.acked ? StreamEvent.pkt_spurious_retransmission : StreamEvent.pkt_retransmission);
     }
@@ -522,7 +522,7 @@ export class StreamEngine {
     let drop = half.len === 0 ? 0 : Math.max(0, this.#lowWater(half) - half.base);
     if (half.len - drop + extra > this.#maxRetained) {
       // Inline the packet waits for acknowledgements instead: what is let go of cannot be compared when it is repeated.
-      if (this.#inline) return false;
+      if (this.inline) return false;
       // More is in flight than we may keep: give up comparing the older half of it, but nothing that is yet to be read.
       drop = Math.max(drop, Math.min(half.parsed, half.inspected, half.end + extra - (this.#maxRetained >>> 1)) - half.base);
       if (half.len - drop + extra > this.#maxRetained) return false;
