@@ -31,6 +31,7 @@ import * as krb5 from './keywords/krb5.js';
 import * as meta from './keywords/meta.js';
 import { modbus } from './keywords/modbus.js';
 import * as mqtt from './keywords/mqtt.js';
+import * as nfs from './keywords/nfs.js';
 import { flags, fragbits, fragoffset, ipopts } from './keywords/packet-flags.js';
 import * as numbers from './keywords/packet-numbers.js';
 import { pcre } from './keywords/pcre.js';
@@ -93,6 +94,7 @@ export const KEYWORDS = [
   krb5.krb5MsgType, krb5.krb5ErrCode, krb5.krb5TicketEncryption,
   modbus,
   mqtt.mqttType, mqtt.mqttQos, mqtt.mqttProtocolVersion, mqtt.mqttReasonCode, mqtt.mqttFlags, mqtt.mqttConnectFlags,
+  nfs.nfsVersion, nfs.nfsProcedure,
   rfb.rfbSectype, rfb.rfbSecresult,
   snmp.snmpVersion, snmp.snmpPduType,
   // afterwards

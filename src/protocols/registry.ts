@@ -11,7 +11,9 @@ import { IKE_PROTOCOL } from './ike.js';
 import { KRB5_TCP, KRB5_UDP } from './krb5.js';
 import { MODBUS_PROTOCOL } from './modbus.js';
 import { MQTT_PROTOCOL } from './mqtt.js';
+import { NFS_TCP, NFS_UDP } from './nfs/index.js';
 import type { AppProtocol } from './parser.js';
+import { PGSQL_PROTOCOL } from './pgsql.js';
 import { QUIC_PROTOCOL } from './quic/index.js';
 import { RDP_PROTOCOL } from './rdp.js';
 import { RFB_PROTOCOL } from './rfb.js';
@@ -42,7 +44,7 @@ export class ProtocolRegistry {
   constructor(options: ProtocolOptions = {}) {
     const rows: AppProtocol[] = [
       http1Protocol(options.http1), TLS, SSH_PROTOCOL, SMTP_PROTOCOL, FTP_PROTOCOL, FTP_DATA_PROTOCOL, DNS_UDP, DNS_TCP,
-      SMB_PROTOCOL, DCERPC_TCP, DCERPC_UDP, RFB_PROTOCOL, MQTT_PROTOCOL, RDP_PROTOCOL, KRB5_TCP, KRB5_UDP, TELNET_PROTOCOL, MODBUS_PROTOCOL, DNP3_PROTOCOL, ENIP_TCP, ENIP_UDP,
+      SMB_PROTOCOL, DCERPC_TCP, DCERPC_UDP, RFB_PROTOCOL, MQTT_PROTOCOL, RDP_PROTOCOL, KRB5_TCP, KRB5_UDP, TELNET_PROTOCOL, PGSQL_PROTOCOL, NFS_TCP, NFS_UDP, MODBUS_PROTOCOL, DNP3_PROTOCOL, ENIP_TCP, ENIP_UDP,
       QUIC_PROTOCOL, SIP_PROTOCOL, DHCP_PROTOCOL, SNMP_PROTOCOL, TFTP_PROTOCOL, IKE_PROTOCOL,
     ];
     this.protocols = rows

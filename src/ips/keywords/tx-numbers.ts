@@ -35,6 +35,8 @@ interface NumericOptions {
   readonly field?: string;
   /** Directions in which the number exists. */
   readonly directions?: number;
+  /** `low<>high` includes both ends. */
+  readonly inclusive?: boolean;
   /** Words rules may write in place of numbers. */
   readonly words?: Readonly<Record<string, number>>;
 }
@@ -53,7 +55,7 @@ export function numeric<const Name extends string>(name: Name, help: string, opt
       draft.impliedApp = options.app ?? name.split(/[._]/)[0]!;
       const arg = trimArg(option.unquoted());
       const word = options.words !== undefined && Object.hasOwn(options.words, arg.text.toLowerCase()) ? options.words[arg.text.toLowerCase()]! : -1;
-      const test = word >= 0 ? new NumberTest(Compare.EQ, word, 0) : parseNumberTest(option, arg, 0, options.max);
+      const test = word >= 0 ? new NumberTest(Compare.EQ, word, 0) : parseNumberTest(option, arg, 0, options.max, options.inclusive);
       draft.txMatches.push(new TxNumberMatch(options.field ?? name, test, options.directions));
       draft.perPacket = true;
     },

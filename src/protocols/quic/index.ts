@@ -167,26 +167,15 @@ class QuicParser implements AppParser {
   #frames(tx: QuicTransaction, dir: number, buf: Uint8Array): void {
     const stream = (this.#crypto[dir] ??= new CryptoStream());
     let pos = 0;
-    const next = (): number => {
-      pos = pos < 0 ? -1 : varint.read(buf, pos, buf.length);
-      return varint.value;
-    };
     while (pos >= 0 && pos < buf.length) {
       const type = buf[pos++]!;
       if (type === 0 || type === 1) continue; // PADDING, PING
-      if (type === 2 || type === 3) {
-        next();
-        next();
-        const ranges = next();
-        next();
-        for (let i = 0; i < ranges && pos >= 0; i++) {
-          next();
-          next();
-        }
-        if (type === 3) for (let i = 0; i < 3; i++) next();
-      } else if (type === 6) {
-        const offset = next();
-        const length = next();
+      if (type === 2 || type === 3) pos = ackEnd(buf, pos, type === 3);
+      else if (type === 6) {
+        pos = varint.read(buf, pos, buf.length);
+        const offset = varint.value;
+        if (pos >= 0) pos = varint.read(buf, pos, buf.length);
+        const length = varint.value;
         if (pos < 0 || pos + length > buf.length) break;
         stream.add(offset, buf, pos, pos + length);
         pos += length;
@@ -213,6 +202,17 @@ class QuicParser implements AppParser {
   close(): void {
     // datagrams are whole
   }
+}
+
+/** End of an ACK frame whose type byte lies before `off` (RFC 9000 section 19.3); -1 when it does not fit. */
+function ackEnd(buf: Uint8Array, off: number, counts: boolean): number {
+  let pos = off;
+  let left = 4; // largest, delay, count of ranges, first range
+  for (let i = 0; left > 0 && pos >= 0; i++, left--) {
+    pos = varint.read(buf, pos, buf.length);
+    if (i === 2) left += varint.value * 2 + (counts ? 3 : 0);
+  }
+  return pos;
 }
 
 /** STREAM frames of Google QUIC with a hello of tags and values. */

@@ -11,7 +11,7 @@ const FILES: Readonly<Record<string, string>> = {
   'reputation.txt': 'aG9zdA==,20\n',
   'md5.txt': 'd41d8cd98f00b204e9800998ecf8427e  empty\n',
 };
-const compile = (text: string): ReturnType<typeof compileRules> => compileRules(text, { readFile: (name) => (FILES[name] === undefined ? null : Buffer.from(FILES[name]!)) });
+const compile = (text: string): ReturnType<typeof compileRules> => compileRules(text, { readFile: (name) => (Object.hasOwn(FILES, name) ? Buffer.from(FILES[name]!) : null) });
 
 const HEAD = 'alert tcp any any -> any any (';
 
@@ -141,6 +141,8 @@ const ACCEPTED: Partial<Record<KeywordName, readonly string[]>> = {
   'mqtt.reason_code': ['mqtt.reason_code:134', 'mqtt.connack.return_code:0'],
   'mqtt.flags': ['mqtt.flags: !retain,!dup', 'mqtt.flags:dup'],
   'mqtt.connect.flags': ['mqtt.connect.flags:username,password,clean_session'],
+  nfs_version: ['nfs_version:3', 'nfs_version:2<>4'],
+  nfs_procedure: ['nfs_procedure:>3', 'nfs_procedure:2<>4'],
   'rfb.sectype': ['rfb.sectype:2', 'rfb.sectype:>3'],
   'rfb.secresult': ['rfb.secresult:ok', 'rfb.secresult:unknown'],
   'snmp.version': ['snmp.version:3', 'snmp.version:<3'],
