@@ -19,7 +19,7 @@ import {
 import { ReconKind, type Firewall, type FirewallState } from '../firewall/index.js';
 import { CSUM_BAD, MAX_TUNNEL_DEPTH, PROTO_TCP, PROTO_UDP, PacketView, TCP_ACK, TCP_SYN, decodeInner, ipv4ChecksumOk, verifyTransportChecksum } from '../packet/index.js';
 import { CtState, DropReason, Verdict, isDrop } from '../pipeline/index.js';
-import { PortPolicies, type Ips } from '../ips/index.js';
+import { PortPolicies, isSynAlone, type Ips } from '../ips/index.js';
 import type { AppLayer } from '../protocols/index.js';
 import type { Inspector } from '../vswitch/index.js';
 import { traceConnection, traceFirewall, tracePacket, traceStream, traceVerdict } from './explain-words.js';
@@ -345,9 +345,11 @@ export class DataPlane implements Inspector, StreamSink {
     let flow: Flow | null = null;
     if (tracked) {
       if (view.proto === PROTO_TCP) {
-        flow = p.pool.attach(view);
+        // Connections that nobody answers never need an object, unless a rule keeps something about their first packet.
+        const opens = view.payloadLen === 0 && isSynAlone(view.tcpFlags) && !p.ips.rules.needsFlowAtSyn;
+        flow = opens ? p.pool.flowOf(view.flowId) : p.pool.attach(view);
         if (flow === null) {
-          if (p.enforce) {
+          if (p.enforce && !opens) {
             view.reason = DropReason.ips_memcap;
             return Verdict.DROP;
           }

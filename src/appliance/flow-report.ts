@@ -59,8 +59,10 @@ function stateName(state: number, bypassed: boolean, answered: boolean): string 
 /** Make `view` the packet that was never sent: addresses, ports and last time of one direction of a flow, no payload. */
 export function flowEndView(view: PacketView, table: FlowTable, id: number, dir: number): void {
   const w = (column: number): number => table.word(id, column);
-  const [a, b] = dir === 0 ? [R_A0, R_B0] : [R_B0, R_A0];
-  const [a1, b1] = dir === 0 ? [R_A1, R_B1] : [R_B1, R_A1];
+  const a = dir === 0 ? R_A0 : R_B0;
+  const b = dir === 0 ? R_B0 : R_A0;
+  const a1 = dir === 0 ? R_A1 : R_B1;
+  const b1 = dir === 0 ? R_B1 : R_A1;
   view.src0 = w(a);
   view.src1 = w(a1);
   view.src2 = w(a1 + 1);
@@ -87,7 +89,8 @@ export function flowEndView(view: PacketView, table: FlowTable, id: number, dir:
   view.flowDir = dir;
   const state = table.state(id);
   view.established = state >= FlowState.UDP_NEW ? table.packets(id, 1) > 0 : state >= FlowState.ESTABLISHED;
-  const [from, to] = [table.switchPort(id, dir), table.switchPort(id, 1 - dir)];
+  const from = table.switchPort(id, dir);
+  const to = table.switchPort(id, 1 - dir);
   view.ingress = from === PORT_UNKNOWN ? 0 : from;
   view.egress = to === PORT_UNKNOWN ? -1 : to;
 }

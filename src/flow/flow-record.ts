@@ -40,8 +40,10 @@ export const R_A3 = 18;
 export const R_B1 = 19;
 export const R_B2 = 20;
 export const R_B3 = 21;
-/** Next record of the free list; -1 ends it. */
+/** Of a free record: the next one of the free list; -1 ends it. */
 export const R_NEXT = 22;
+/** Of a TCP flow with M_ISN: sequence number of the originator's first byte. */
+export const R_ISN_A = 22;
 export const R_HASH = 23;
 /** Time of the first packet. */
 export const R_FIRST_SEC = 24;
@@ -81,6 +83,8 @@ export const M_ALERTED = 1 << 0;
 export const M_REJECTED = 1 << 1;
 /** The RFC 5961 sense of a reset that hit the window but not its edge. */
 export const M_INEXACT_RST = 1 << 2;
+/** The originator's SYN was seen. */
+export const M_ISN = 1 << 3;
 
 export const PORT_UNKNOWN = 0xffff;
 

@@ -14,6 +14,7 @@ import { TCP_ACK, TCP_FIN, TCP_OPT_FAST_OPEN, TCP_RST, TCP_SYN, TCP_URG, type Pa
 import { DropReason } from '../pipeline/index.js';
 import { BytePool, copyRange } from '../util/index.js';
 import type { Flow } from './flow.js';
+import { M_ISN, R_ISN_A, R_MARKS, R_STRIDE } from './flow-record.js';
 import type { FlowTable } from './flow-table.js';
 import { reconcileBytes, SegmentList } from './segments.js';
 import { StreamEvent, type StreamEvents } from './stream-event.js';
@@ -114,6 +115,7 @@ export class StreamEngine {
    */
   segment(view: PacketView, flow: Flow): number {
     const dir = view.flowDir;
+    if (!flow.toServer.open) this.#openOriginator(view.flowId, flow.toServer);
     if ((view.tcpFlags & TCP_URG) !== 0 && this.inline && view.l4Off >= 0) {
       clearUrgent(view);
       this.normalised++;
@@ -191,6 +193,12 @@ export class StreamEngine {
       this.#sink.end(view, flow, dir);
     }
     return result;
+  }
+
+  /** The flow got its object after the SYN, which the tracker has noted. */
+  #openOriginator(id: number, half: StreamHalf): void {
+    const records = this.#table.records;
+    if ((records[id * R_STRIDE + R_MARKS] & M_ISN) !== 0) this.#start(half, records[id * R_STRIDE + R_ISN_A], false);
   }
 
   // ---- beginning and end -----------------------------------------------------------------------------------------

@@ -90,6 +90,7 @@ export class TcpTracker {
       r[o + 1] = 0;
       r[o + 2] = 0;
       this.#noteSyn(o, view, false);
+      this.#noteIsn(at, dir, view);
       this.#setScale(at, dir, view.wscale < 0 ? R.SCALE_NONE : view.wscale);
       return;
     }
@@ -173,6 +174,13 @@ export class TcpTracker {
     return !before(view.tsEcr, r[at + R.R_END_B]) && !before(r[at + R.R_MAXEND_B], view.tsEcr);
   }
 
+  /** Reassembly begins with it when the flow gets its object only later (StreamEngine). */
+  #noteIsn(at: number, dir: number, view: PacketView): void {
+    if (dir !== 0) return;
+    this.#records[at + R.R_ISN_A] = (view.seq + 1) | 0;
+    this.#records[at + R.R_MARKS] |= R.M_ISN;
+  }
+
   #syn(id: number, at: number, dir: number, view: PacketView, word: number, state: number): number {
     const r = this.#records;
     const s = at + R.R_END_A + dir * 3;
@@ -183,6 +191,7 @@ export class TcpTracker {
       r[s] = segmentEnd(view);
       r[s + 1] = (view.seq + 1) | 0;
       r[s + 2] = Math.max(view.window, 1);
+      this.#noteIsn(at, dir, view);
       this.#setScale(at, dir, view.wscale < 0 ? R.SCALE_NONE : view.wscale);
       return 0;
     }

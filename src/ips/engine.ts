@@ -15,7 +15,7 @@ import { InspectContext } from './match/context.js';
 import { PacketRange } from './packet-buffer.js';
 import { PortPolicies } from './port-policies.js';
 import { RuleAction, RuleKind, type CompiledRule } from './rule.js';
-import { packetClass, type RuleSet } from './rule-set.js';
+import { isSynAlone, packetClass, type RuleSet } from './rule-set.js';
 import { FlowDetect } from './state/flow-detect.js';
 import { DetectPool } from './state/pool.js';
 import { SharedState } from './state/shared-state.js';
@@ -286,9 +286,10 @@ export class Ips {
     const dir = view.flowDir;
     const slot = packetClass(view.ipVersion, view.proto) * 2 + dir;
     candidates.clear();
-    candidates.addAll(rules.packetAlways[slot]!);
+    const always = view.proto === PROTO_TCP && isSynAlone(view.tcpFlags) ? rules.synAlways[dir]! : rules.packetAlways[slot]!;
+    candidates.addAll(always.of(view.dstPort));
     if (view.payloadLen > 0) {
-      candidates.addAll(rules.payloadAlways[slot]!);
+      candidates.addAll(rules.payloadAlways[slot]!.of(view.dstPort));
       const group = rules.packetGroups[slot]!;
       if (group !== null) group.scan(view.buf, view.payloadOff, view.payloadLen, this.#hits, candidates);
     }

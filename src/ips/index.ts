@@ -5,7 +5,7 @@
  * May import: util, packet, pipeline, flow, protocols, and the packages snort-rule-parser and @drawbridge/native.
  */
 export { Ips, IpsCounters, STREAM_WINDOW, type IpsOptions } from './engine.js';
-export { RuleSet, type RuleSetOptions, type RuleSource } from './rule-set.js';
+export { RuleSet, isSynAlone, type RuleSetOptions, type RuleSource } from './rule-set.js';
 export { PortPolicies } from './port-policies.js';
 export type { PatternCache } from './pattern-group.js';
 export { CompiledRule, RuleAction, RuleKind } from './rule.js';

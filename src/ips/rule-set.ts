@@ -3,13 +3,14 @@
  * databases by buffer and direction, and short lists for rules without a pattern, split by protocol and direction.
  */
 import { forEachRule, type Rule, type RuleError } from 'snort-rule-parser';
-import { PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, PROTO_UDP } from '../packet/index.js';
+import { PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, TCP_SYN } from '../packet/index.js';
 import type { AppProtocol, BufferSpec } from '../protocols/index.js';
 import { AppCatalog } from './app-catalog.js';
 import { RuleCompiler, type CompileOptions } from './compile.js';
+import { PortLists } from './port-lists.js';
 import { PatternGroupBuilder, type PatternCache, type PatternGroup } from './pattern-group.js';
 import { syntaxRefusal, type Refusal } from './refusal.js';
-import { RuleKind, type CompiledRule } from './rule.js';
+import { RuleAction, RuleKind, type CompiledRule } from './rule.js';
 import { MAX_ENGINES } from './state/flow-detect.js';
 import type { Transform } from './transform.js';
 
@@ -75,8 +76,10 @@ export class RuleSet {
   readonly packetGroups: readonly (PatternGroup | null)[];
   readonly streamGroups: readonly (PatternGroup | null)[];
   /** Packet rules, and payload and stream rules without pattern, by class * 2 + direction (streams: by direction). */
-  readonly packetAlways: readonly Int32Array[];
-  readonly payloadAlways: readonly Int32Array[];
+  readonly packetAlways: readonly PortLists[];
+  /** In place of packetAlways for TCP packets that open a connection (SYN alone), by direction: most scan rules want only those. */
+  readonly synAlways: readonly PortLists[];
+  readonly payloadAlways: readonly PortLists[];
   readonly streamAlways: readonly Int32Array[];
   /** The stream databases also tell which transaction rules may have their payload contents in the stream. */
   readonly findsPayloads: boolean;
@@ -90,6 +93,8 @@ export class RuleSet {
   readonly keepsStreams: boolean;
   /** Some rule looks at flows without payload (header-only rules, flowbits): the data plane then attaches a Flow to each. */
   readonly needsFlowObjects: boolean;
+  /** The same for the first packet of a TCP connection: a flood of them should cost no objects. */
+  readonly needsFlowAtSyn: boolean;
   readonly #bySid = new Map<string, CompiledRule>();
 
   private constructor(rules: readonly CompiledRule[], refusals: readonly Refusal[], apps: AppCatalog, flowbits: number, options: RuleSetOptions) {
@@ -111,8 +116,11 @@ export class RuleSet {
     this.findsPayloads = options.withoutPrefilter !== true;
     const lists = (slots: number, takes: (rule: CompiledRule, slot: number) => boolean): Int32Array[] =>
       Array.from({ length: slots }, (_, slot) => index.list((rule) => takes(rule, slot)));
-    this.payloadAlways = payloadAlways;
-    this.packetAlways = lists(CLASSES * 2, (rule, slot) => rule.kind === RuleKind.PACKET && rule.decodeEvents.length === 0 && inPacketSlot(rule, slot));
+    const byPort = (list: Int32Array): PortLists => new PortLists(Array.from(list, (rule) => rules[rule]!));
+    this.payloadAlways = payloadAlways.map(byPort);
+    const always = (rule: CompiledRule, slot: number): boolean => rule.kind === RuleKind.PACKET && rule.decodeEvents.length === 0 && inPacketSlot(rule, slot);
+    this.packetAlways = lists(CLASSES * 2, (rule, slot) => always(rule, slot) && (slot >> 1 !== CLASS_TCP || takesFlags(rule, false))).map(byPort);
+    this.synAlways = lists(2, (rule, slot) => always(rule, CLASS_TCP * 2 + slot) && takesFlags(rule, true)).map(byPort);
     this.ipOnly = lists(CLASSES * 2, (rule, slot) => rule.kind === RuleKind.IP_ONLY && inPacketSlot(rule, slot));
     this.protocolOnly = lists(2, (rule, slot) => rule.kind === RuleKind.PROTOCOL_ONLY && goes(rule, slot));
     const events = new Map<number, Int32Array>();
@@ -123,6 +131,11 @@ export class RuleSet {
     this.txPlans = index.plans();
     this.maxPatterns = Math.max(1, index.maxPatterns);
     this.keepsStreams = rules.some((rule) => rule.kind === RuleKind.TRANSACTION && rule.onStream && rule.payload.length > 0);
+    this.needsFlowAtSyn = rules.some(
+      (rule) =>
+        (rule.kind === RuleKind.IP_ONLY || (rule.kind === RuleKind.PACKET && (rule.postMatches.length > 0 || rule.bypass || rule.action !== RuleAction.ALERT))) &&
+        rule.header.takesProtocol(PROTO_TCP) && takesFlags(rule, true) && !rule.packetMatches.some((match) => match.afterHandshake),
+    );
     this.needsFlowObjects = rules.some((rule) => rule.kind === RuleKind.IP_ONLY || rule.postMatches.length > 0 || rule.bypass);
   }
 
@@ -214,6 +227,19 @@ function rank(rule: CompiledRule): number {
 
 function goes(rule: CompiledRule, dir: number): boolean {
   return (rule.directions & (1 << dir)) !== 0;
+}
+
+/** May the rule match TCP packets that are (`syn`) or are not SYN alone, whatever their ECN bits? */
+function takesFlags(rule: CompiledRule, syn: boolean): boolean {
+  for (let flags = 0; flags < 256; flags++) {
+    if (isSynAlone(flags) === syn && rule.packetMatches.every((match) => match.takesTcpFlags(flags))) return true;
+  }
+  return false;
+}
+
+/** SYN and no other flag but those of ECN (RFC 3168 section 6.1.1). */
+export function isSynAlone(tcpFlags: number): boolean {
+  return (tcpFlags & 0x3f) === TCP_SYN;
 }
 
 /** Does the rule belong to the list of `class * 2 + direction`? */

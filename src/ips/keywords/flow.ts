@@ -11,6 +11,10 @@ class EstablishedMatch extends PacketMatch {
   matches({ view }: InspectContext): boolean {
     return view.established === this.wanted;
   }
+
+  override get afterHandshake(): boolean {
+    return this.wanted;
+  }
 }
 
 class FragmentMatch extends PacketMatch {

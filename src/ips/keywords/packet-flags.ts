@@ -25,8 +25,11 @@ class TcpFlagsMatch extends PacketMatch {
   }
 
   matches({ view }: InspectContext): boolean {
-    if (view.proto !== PROTO_TCP || view.l4Off < 0) return false;
-    const seen = view.tcpFlags & this.mask;
+    return view.proto === PROTO_TCP && view.l4Off >= 0 && this.takesTcpFlags(view.tcpFlags);
+  }
+
+  override takesTcpFlags(flags: number): boolean {
+    const seen = flags & this.mask;
     switch (this.mode) {
       case Mode.ALL:
         return (seen & this.flags) === this.flags;

@@ -5,6 +5,16 @@ import type { InspectContext } from './context.js';
 /** Looks at the packet or its flow: flags, dsize, flowbits:isset. */
 export abstract class PacketMatch {
   abstract matches(ctx: InspectContext): boolean;
+
+  /** Only packets of established connections match. */
+  get afterHandshake(): boolean {
+    return false;
+  }
+
+  /** May a packet with these TCP flags match? Sorts rules into lists when they are loaded. */
+  takesTcpFlags(_flags: number): boolean {
+    return true;
+  }
 }
 
 /** Runs once the whole rule matched: flowbits:set, xbits:set. */
