@@ -5,7 +5,7 @@
 import { NullSink, type EventSink } from './events/sink.js';
 import type { CaptureError } from '../packet/index.js';
 import { P_RX_FRAMES } from '../pipeline/index.js';
-import type { RuleSet } from '../ips/index.js';
+import type { PatternCache, RuleSet } from '../ips/index.js';
 import { ProtocolRegistry } from '../protocols/index.js';
 import type { PortDefinition } from '../vswitch/index.js';
 import { CapturePort, PassedFrames, SinkPort, type MacOwner } from './capture-ports.js';
@@ -21,6 +21,8 @@ import { drainSession, explainNotable } from './drain.js';
 import type { Tracer } from './trace.js';
 
 export interface ReplayRequest {
+  /** Where compiled pattern databases are kept between runs; none = compiled each time. */
+  readonly cache?: PatternCache | undefined;
   readonly rules: readonly string[];
   readonly config?: LoadedConfig | undefined;
   readonly simulateIps: boolean;
@@ -75,7 +77,7 @@ export function resolveReplay(request: ReplayRequest): ReplaySetup {
   const badSettings = request.set.map(([key, value]) => applySetting(settings, key, value)).filter((text) => text !== undefined);
   const registry = registryOf(settings);
   const failed = badSettings.length > 0 || problems.some((p) => p.severity === 'error');
-  const rules = compileRules(failed ? [] : readRuleFiles(files), registry, settings);
+  const rules = compileRules(failed ? [] : readRuleFiles(files), registry, settings, request.cache);
   return { settings, registry, rules, firewall, network, problems, badSettings, failed };
 }
 

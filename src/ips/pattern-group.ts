@@ -96,7 +96,11 @@ export class PatternGroupBuilder {
   }
 }
 
-function obtain(expressions: readonly HsPattern[], key: string, cache: PatternCache | null): HsDatabase {
+/** Databases of fewer patterns compile within milliseconds: keeping them would only fill the store. */
+const CACHE_FROM = 200;
+
+function obtain(expressions: readonly HsPattern[], key: string, store: PatternCache | null): HsDatabase {
+  const cache = expressions.length < CACHE_FROM ? null : store;
   const stored = cache?.load(key) ?? null;
   if (stored !== null) {
     try {

@@ -2,13 +2,14 @@
 import { openSync, closeSync } from 'node:fs';
 import { EVENT_TYPES } from '../events/eve.js';
 import type { LoadedConfig } from '../config/load.js';
+import { userPatternCache } from '../pattern-cache.js';
 import { FileSink } from '../events/sink.js';
 import { formatProblem } from '../config/problem.js';
 import { reportRefusals } from '../rule-files.js';
 import { replaySession, resolveReplay, type ReplayRequest } from '../replay-session.js';
 import { Tracer } from '../trace.js';
 
-export interface ReplayOptions extends Omit<ReplayRequest, 'config'> {
+export interface ReplayOptions extends Omit<ReplayRequest, 'config' | 'cache'> {
   readonly config?: string;
   readonly eve?: string;
   readonly events: string;
@@ -25,7 +26,7 @@ export async function replay(pcaps: readonly string[], options: ReplayOptions): 
     process.stderr.write(`drawbridge: ${types}\n`);
     return 2;
   }
-  const setup = resolveReplay({ ...options, ...(await configOf(options.config)) });
+  const setup = resolveReplay({ ...options, ...(await configOf(options.config)), cache: userPatternCache() });
   for (const problem of setup.problems) process.stderr.write(`${formatProblem(problem)}\n`);
   for (const wrong of setup.badSettings) process.stderr.write(`drawbridge: ${wrong}\n`);
   if (setup.failed) return 2;

@@ -6,7 +6,9 @@ import { FilePatternCache } from '../../../src/appliance/pattern-cache.js';
 import { RuleSet } from '../../../src/ips/index.js';
 import { ProtocolRegistry } from '../../../src/protocols/index.js';
 
-const RULE = { file: 'a.rules', text: 'alert tcp any any -> any any (msg:"x"; content:"needle"; sid:1; rev:1;)\n' };
+/** Enough patterns for a database worth keeping. */
+const RULES = 300;
+const RULE = { file: 'a.rules', text: Array.from({ length: RULES }, (_, i) => `alert tcp any any -> any any (msg:"x"; content:"needle${i}"; sid:${i + 1}; rev:1;)\n`).join('') };
 
 function temporary(t: { teardown(f: () => void): void }): string {
   const dir = mkdtempSync(join(tmpdir(), 'db-cache-'));
@@ -19,12 +21,12 @@ test('databases are kept, read back, and a damaged one is compiled again', (t) =
   const log: string[] = [];
   const cache = new FilePatternCache(dir, (text) => log.push(text));
   const compile = (): number => RuleSet.compile([RULE], new ProtocolRegistry().protocols, { cache }).rules.length;
-  t.is(compile(), 1);
+  t.is(compile(), RULES);
   const files = readdirSync(dir);
   t.true(files.length > 0 && files.every((f) => f.endsWith('.hsdb')));
   const size = statSync(join(dir, files[0]!)).size;
   for (const f of files) writeFileSync(join(dir, f), 'damaged');
-  t.is(compile(), 1);
+  t.is(compile(), RULES);
   t.is(statSync(join(dir, files[0]!)).size, size);
   t.deepEqual(log, []);
 });
