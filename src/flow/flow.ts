@@ -28,6 +28,8 @@ export class Flow implements FlowFacts {
   readonly toClient = new StreamHalf();
   /** Owned by protocols: parser state of the detected protocol. */
   parser: object | null = null;
+  /** Owned by protocols: datagrams that were not recognised. */
+  probes = 0;
   /** Owned by protocols: live transactions, oldest first. Inspecting rooms must not keep them beyond the flow. */
   readonly transactions: object[] = [];
   /** Owned by ips: flowbits, flowints, per-flow detection state. */
@@ -54,6 +56,7 @@ export class Flow implements FlowFacts {
     this.toServer.reset();
     this.toClient.reset();
     this.parser = null;
+    this.probes = 0;
     this.transactions.length = 0;
     this.detect = null;
     this.web = null;

@@ -10,6 +10,7 @@ import type { PacketView } from '../packet/packet-view.js';
 import type { EventOutput } from '../pipeline/index.js';
 import { Expectations } from './expectations.js';
 import { PROBE_MORE, PROBE_YES, type AppParser } from './parser.js';
+import { ProbeTable } from './probe-table.js';
 import { ProtocolRegistry } from './registry.js';
 import type { Transaction } from './transaction.js';
 
@@ -40,7 +41,6 @@ class AppState {
   sought = false;
   /** Stream offsets at which detection started (not 0 after an upgrade). */
   readonly start = new Float64Array(2);
-  probes = 0;
 
   reset(): void {
     this.parser = null;
@@ -50,7 +50,6 @@ class AppState {
     this.onlyOne = false;
     this.sought = false;
     this.start.fill(0);
-    this.probes = 0;
   }
 }
 
@@ -82,10 +81,14 @@ export class AppLayer {
   readonly #output: EventOutput;
   readonly expectations = new Expectations();
   readonly #pool: AppState[] = [];
+  readonly #tcp: ProbeTable;
+  readonly #udp: ProbeTable;
 
   constructor(registry: ProtocolRegistry, output: EventOutput) {
     this.registry = registry;
     this.#output = output;
+    this.#tcp = new ProbeTable(registry, registry.tcp);
+    this.#udp = new ProbeTable(registry, registry.udp);
   }
 
   /** New contiguous bytes of a TCP direction. Advances half.parsed over what is not needed any more. */
@@ -103,18 +106,18 @@ export class AppLayer {
   /** A UDP datagram with payload. */
   datagram(view: PacketView, flow: Flow): void {
     if (flow.app < 0 || view.payloadLen === 0) return;
-    const state = this.#state(flow);
     const dir = view.flowDir;
     const off = view.payloadOff;
     const end = off + view.payloadLen;
     if (flow.app === UNKNOWN) {
-      const id = this.#probe(view, this.registry.udp, dir, view.buf, off, end, true);
+      const id = this.#probe(view, this.#udp, dir, view.buf, off, end, true);
       if (id <= 0) {
-        if (++state.probes >= DATAGRAM_PROBES || this.registry.udp.length === 0) this.#unrecognised(flow);
+        if (++flow.probes >= DATAGRAM_PROBES || this.registry.udp.length === 0) this.#unrecognised(flow);
         return;
       }
-      this.#recognise(flow, state, id);
+      this.#recognise(flow, this.#state(flow), id);
     }
+    const state = this.#state(flow);
     const parser = state.parser;
     if (parser === null) return;
     const before = flow.transactions.length;
@@ -252,7 +255,7 @@ export class AppLayer {
         return;
       }
     }
-    const id = this.#probe(view, this.registry.tcp, dir, half.buf, from, half.len, len >= PROBE_LIMIT);
+    const id = this.#probe(view, this.#tcp, dir, half.buf, from, half.len, len >= PROBE_LIMIT);
     const other = state.found[1 - dir]!;
     if (id === PROBE_MORE) return;
     state.found[dir] = id;
@@ -278,19 +281,15 @@ export class AppLayer {
    * Ask the protocols, those of the server port first. @param last no more bytes will be waited for
    * @returns protocol id, PROBE_MORE, or PROBE_NO
    */
-  #probe(view: PacketView, ids: readonly number[], dir: number, buf: Uint8Array, off: number, end: number, last: boolean): number {
+  #probe(view: PacketView, table: ProbeTable, dir: number, buf: Uint8Array, off: number, end: number, last: boolean): number {
     const toServer = view.flowDir === TO_SERVER;
-    const server = toServer ? view.dstPort : view.srcPort;
-    const client = toServer ? view.srcPort : view.dstPort;
+    const here = table.of(toServer ? view.dstPort : view.srcPort, toServer ? view.srcPort : view.dstPort);
     let more = false;
     for (let pass = 0; pass < 2; pass++) {
-      for (let k = 0; k < ids.length; k++) {
-        const id = ids[k]!;
-        const protocol = this.registry.get(id);
-        const onPort = protocol.ports.includes(server) || (protocol.portsOnly === true && protocol.ports.includes(client));
-        if (onPort !== (pass === 0) || (pass === 1 && protocol.portsOnly === true)) continue;
-        const answer = protocol.probe(buf, off, end, dir, onPort);
-        if (answer === PROBE_YES) return id;
+      for (let left = pass === 0 ? here : table.anywhere & ~here; left !== 0; left &= left - 1) {
+        const k = 31 - Math.clz32(left & -left);
+        const answer = table.protocols[k]!.probe(buf, off, end, dir, pass === 0);
+        if (answer === PROBE_YES) return table.ids[k]!;
         if (answer === PROBE_MORE) more = true;
       }
     }
