@@ -57,8 +57,8 @@ export interface DataPlaneParts {
   /** Drop rules drop. */
   readonly enforce: boolean;
   readonly midstreamPolicy: MidstreamPolicy;
-  /** Packets with a wrong checksum are dropped. */
-  readonly verifyChecksums: boolean;
+  /** By ingress port: 1 = packets with a wrong checksum are dropped. Not on passive ports, where captured checksums may be unfinished. */
+  readonly verifyChecksums: Uint8Array;
 }
 
 /** What happens to TCP packets whose connection was not seen to begin (Suricata: stream.midstream-policy). */
@@ -149,7 +149,7 @@ export class DataPlane implements Inspector, StreamSink {
     const p = this.#p;
     if (view.malformed !== 0) return this.#judgeMalformed(view);
     if (view.ipVersion === 0) return this.#judgeLink(view);
-    if (p.verifyChecksums && isDamaged(view)) {
+    if (p.verifyChecksums[view.ingress] !== 0 && isDamaged(view)) {
       if (p.failOpenSanity[view.ingress] !== 0) return Verdict.NONE;
       view.reason = DropReason.decode_checksum;
       return Verdict.DROP;
@@ -199,7 +199,7 @@ export class DataPlane implements Inspector, StreamSink {
 
   /** A datagram that came in fragments: all but the last have left, so what would be rewritten in it must be dropped. */
   #judgeWhole(whole: PacketView): number {
-    if (this.#p.verifyChecksums && isDamaged(whole)) {
+    if (this.#p.verifyChecksums[whole.ingress] !== 0 && isDamaged(whole)) {
       whole.reason = DropReason.decode_checksum;
       return Verdict.DROP;
     }

@@ -158,7 +158,7 @@ export class Session implements RefusalHandler {
       strict: s.strict,
       enforce: s.enforce,
       midstreamPolicy: MIDSTREAM_POLICIES[s.midstreamPolicy] ?? MidstreamPolicy.IGNORE,
-      verifyChecksums: s.verifyChecksums,
+      verifyChecksums: Uint8Array.from(o.ports, (p) => Number(s.verifyChecksums && p.config.passive !== true)),
     });
     this.#streams = new StreamEngine(this.table, this.#tracker.events, this.plane, {
       inline: s.enforce || s.streamInline,
