@@ -316,6 +316,8 @@ function defragmentation(): void {
       let result = 0;
       for (const view of fragments) {
         view.ipId = i;
+        // Identifications come again after the time completed datagrams are remembered.
+        view.tsSec = NOW + round * 120;
         result = defrag.add(view, whole);
       }
       if (result !== DefragResult.COMPLETE) throw new Error('datagram not completed');
