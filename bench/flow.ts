@@ -298,7 +298,8 @@ function clockCost(): number {
 
 /** A 9 kB datagram in seven fragments, in order. */
 function defragmentation(): void {
-  const defrag = new Defragmenter();
+  // Passive: inline, a number that comes again is refused for as long as completed datagrams are remembered.
+  const defrag = new Defragmenter({ inline: false });
   const whole = new PacketView();
   const fragments = Array.from({ length: 7 }, (_, i) => {
     const buf = new Uint8Array(1500);

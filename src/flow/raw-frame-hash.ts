@@ -2,6 +2,9 @@
 import { D_LEN, D_LINK_TYPE, D_OFF, D_PORT, D_STRIDE, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_VLAN, flowHashOf, LinkType, PROTO_TCP, PROTO_UDP, type FrameBatch } from '../packet/index.js';
 import { be16, be32 } from '../util/index.js';
 
+/** Ethernet, one tag, IPv4 and both ports. What is shorter than its headers say yields a wrong hash, which harms nobody. */
+const SHORTEST = 42;
+
 /**
  * Hash of an undecoded frame as FlowKey will compute it; 0 for frames that are not plain TCP or UDP over Ethernet.
  * @param zones zone of each switch port; a tagged frame uses its VLAN id when the port has none (0)
@@ -9,7 +12,7 @@ import { be16, be32 } from '../util/index.js';
 export function rawFrameHash(batch: FrameBatch, row: number, zones: Int32Array, seed: number): number {
   const d = row * D_STRIDE;
   const buf = batch.arena;
-  if (batch.desc[d + D_LINK_TYPE] !== LinkType.ETHERNET || batch.desc[d + D_LEN] < 62) return 0;
+  if (batch.desc[d + D_LINK_TYPE] !== LinkType.ETHERNET || batch.desc[d + D_LEN] < SHORTEST) return 0;
   const off = batch.desc[d + D_OFF];
   let zone = zones[batch.desc[d + D_PORT]] ?? 0;
   let at = off + 14;
