@@ -1,0 +1,23 @@
+/**
+ * web: the web-application firewall. In: rule files in SecLang (ModSecurity's language), HTTP transactions from the wire as
+ * heads and body pieces. Out: an intervention per step (none, deny, drop, redirect) with the rule that decided, and a report
+ * per transaction. Rules are compiled once into a WebEngine (immutable, shared by all ports of a worker); a WebTransaction
+ * judges one exchange by it. Bytes are byte strings (value.ts). Semantics where ModSecurity v2 and v3 differ: v2.
+ * May import: util, pipeline, protocols (types of HTTP transactions), and the package @drawbridge/native.
+ */
+export {
+  InterventionAction,
+  type CompiledExclusion,
+  type Intervention,
+  type InterventionActionName,
+  type RequestHead,
+  type ResponseHead,
+  type RuleMatch,
+  type WebConnection,
+  type WebPolicy,
+  type WebReport,
+  type WebTransaction,
+} from './transaction.js';
+export type { OperatorLookups } from './operators/operator.js';
+export type { PrefilterCache } from './prefilter.js';
+export { byteString, displayText, type ByteString } from './value.js';
