@@ -232,11 +232,28 @@ export class AppLayer {
     if (n < 0) this.#parserFailed(view, flow, state);
     else half.parsed = from + n;
     this.#bound(flow, before);
+    this.#settleStopped(flow, state, dir);
     const list = flow.transactions as Transaction[];
     for (let i = 0; i < list.length; i++) {
       if (list[i]!.doneToServer) flow.toServer.flushRaw = true;
       if (list[i]!.doneToClient) flow.toClient.flushRaw = true;
     }
+  }
+
+  /**
+   * Reassembly has given up a direction (depth, memory): what is open in it is as complete as it gets, and so is whatever
+   * the other direction opens from now on. Without this a connection would collect exchanges that nothing ever answers.
+   */
+  #settleStopped(flow: Flow, state: AppState, dir: number): void {
+    const half = flow.half(dir);
+    const other = flow.half(1 - dir);
+    if (half.stopped && !half.parseDone) {
+      state.parser?.close(flow, dir);
+      half.parsed = half.end;
+      half.parseDone = true;
+      this.#finish(flow, dir);
+    }
+    if (other.stopped || other.parseDone) this.#finish(flow, 1 - dir);
   }
 
   /** Decide the protocol of one direction, as far as its bytes allow. */
