@@ -12,7 +12,7 @@ import { CapturePort, PassedFrames, SinkPort, type MacOwner } from './capture-po
 import type { Config, LoadedConfig } from './config/load.js';
 import type { ConfigProblem } from './config/problem.js';
 import { applySetting, replaySettings, settingsOf, type EngineSettings } from './engine-settings.js';
-import { compileFirewall, registryOf, vmIndex } from './build.js';
+import { budgetOf, compileFirewall, registryOf, vmIndex } from './build.js';
 import type { FirewallPolicy } from '../firewall/index.js';
 import { compileRules, readRuleFiles } from './rule-files.js';
 import { installNativeParts } from './native-parts.js';
@@ -100,6 +100,7 @@ function replayPorts(config: Config): ReplayPorts | null {
       ips: vm?.ips ?? 'prevent',
       failOpenEngine: vm?.failure.engine === 'open',
       failOpenSanity: vm?.failure.sanity === 'open',
+      budget: budgetOf(config, entry),
     };
   });
   if (owners.length === 0) return null;

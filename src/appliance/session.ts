@@ -4,14 +4,14 @@
  */
 import { adviseHugePages } from '@drawbridge/native';
 import {
-  CONNTRACK_TIMEOUTS, ConnTrack, DEEP_SECURITY_TIMEOUTS, Defragmenter, EndCause, FlowPool, FlowTable, M_ALERTED, S_DROPPED, StreamEngine, type Flow,
+  Budgets, CONNTRACK_TIMEOUTS, ConnTrack, DEEP_SECURITY_TIMEOUTS, Defragmenter, EndCause, FlowPool, FlowTable, M_ALERTED, S_DROPPED, StreamEngine, type Budget, type Flow,
 } from '../flow/index.js';
 import { Firewall, FirewallState, RECON_NAMES, Rejecter, type FirewallPolicy, type ReconKind } from '../firewall/index.js';
 import { Ips, PortPolicies, type RuleSet } from '../ips/index.js';
 import { D_STRIDE, D_TS_SEC, D_TS_USEC, FrameBatch, PacketView } from '../packet/index.js';
 import {
-  Counters, DROP_REASONS, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED, G_FLOWS_EVICTED, G_FRAGMENTS,
-  G_GENERATION, G_NORMALISED, G_PCRE_LIMIT, G_STREAM_BYTES, G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, P_DROPS, Verdict,
+  Counters, DROP_REASONS, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_ANSWERS_LIMITED, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED, G_FLOWS_EVICTED, G_FRAGMENTS,
+  G_GENERATION, G_NORMALISED, G_PCRE_LIMIT, G_STREAM_BYTES, G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, P_DROPS, P_FLOWS, P_HALF_OPEN, Verdict,
 } from '../pipeline/index.js';
 import { AppLayer, ProtocolRegistry } from '../protocols/index.js';
 import { PcapMirror, PortSet, Switch, type PcapMirrorOptions, type Port, type SwitchPortConfig } from '../vswitch/index.js';
@@ -30,6 +30,8 @@ export interface SessionPort {
   readonly ips: 'prevent' | 'detect' | 'off';
   readonly failOpenEngine: boolean;
   readonly failOpenSanity: boolean;
+  /** What its VM, or the port itself when it belongs to none, may take of the shared tables; ports of one VM say the same. */
+  readonly budget?: Budget;
   /** A passive port that can send answers (resets, ICMP errors) by a way of its own. */
   readonly answers?: boolean;
 }
@@ -112,11 +114,13 @@ export class Session implements RefusalHandler {
     const names = o.ports.map((p) => p.config.name);
     const vmOfPort = o.ports.map((p) => (p.vm < 0 ? '' : o.vmNames[p.vm]!));
     this.counters = o.counters ?? new Counters(n);
+    const budgets = budgetsOf(o.ports);
     this.table = new FlowTable({
       capacity: s.flowMax,
       seed: o.seed,
       timeouts: s.flowTimeouts === 'conntrack' ? CONNTRACK_TIMEOUTS : DEEP_SECURITY_TIMEOUTS,
       portShare: s.flowSharePercent / 100,
+      budgets,
       advise: adviseHugePages,
     });
     this.#pool = new FlowPool(this.table, Math.min(s.flowMax, MAX_FLOW_OBJECTS));
@@ -133,7 +137,7 @@ export class Session implements RefusalHandler {
       describeFlow: (id) => summarise(this.table, this.#pool, id, EndCause.TIMEOUT, vmOfPort),
     });
     this.#tracker = new ConnTrack(this.table, { strict: s.strict, midstream: s.midstream ? 'loose' : 'off', asyncOneside: s.asyncOneside });
-    this.#defrag = new Defragmenter({ inline: s.enforce, memcap: s.defragMemcap, maxDatagrams: s.defragMaxDatagrams, timeout: s.defragTimeout, seed: o.seed });
+    this.#defrag = new Defragmenter({ inline: s.enforce, memcap: s.defragMemcap, maxDatagrams: s.defragMaxDatagrams, timeout: s.defragTimeout, seed: o.seed, budgets });
     this.#app = new AppLayer(o.registry, this.eve);
     this.#ips =
       o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events, packetEvents: this.#app.packetEvents, passive: !(s.enforce || s.streamInline), onAck: !s.asyncOneside });
@@ -172,6 +176,7 @@ export class Session implements RefusalHandler {
       asyncOneside: s.asyncOneside,
       depth: s.streamDepth,
       memcap: s.streamMemcap,
+      budgets,
     });
     this.plane.streams = this.#streams;
     this.#pool.onRelease((flow) => this.#releaseFlow(flow));
@@ -183,7 +188,7 @@ export class Session implements RefusalHandler {
       onRefused: (view) => this.eve.drop(view, null),
     });
     this.#answers = Uint8Array.from(o.ports, (p) => Number(p.config.passive !== true || p.answers === true));
-    this.#rejecter = s.enforce ? new Rejecter() : null;
+    this.#rejecter = s.enforce ? new Rejecter({ budgets }) : null;
     this.eve.generation = this.generation;
     this.counters.set(G_GENERATION, this.generation);
     try {
@@ -236,9 +241,19 @@ export class Session implements RefusalHandler {
     c.set(G_NORMALISED, this.#streams.normalised);
     c.set(G_UNINSPECTED_BYTES, this.#streams.uninspectedBytes);
     c.set(G_FRAGMENTS, this.#defrag.active);
+    if (this.#rejecter !== null) c.set(G_ANSWERS_LIMITED, this.#rejecter.limited);
+    this.#publishPorts();
     c.set(G_ALERTS_ALLOWED, this.eve.alertsAllowed);
     c.set(G_ALERTS_BLOCKED, this.eve.alertsBlocked);
     if (this.#ips !== null) c.set(G_PCRE_LIMIT, this.#ips.context.counters.pcreLimit);
+  }
+
+  /** Flows by the port that opened them; a VM's stand at its first port. */
+  #publishPorts(): void {
+    for (let port = 0; port < this.#o.ports.length; port++) {
+      this.counters.setPort(port, P_FLOWS, this.table.byPort[port]!);
+      this.counters.setPort(port, P_HALF_OPEN, this.table.halfOpenByPort[port]!);
+    }
   }
 
   /** Numbers for the `stats` event and for `replay --stats`. */
@@ -368,4 +383,15 @@ export class Session implements RefusalHandler {
       ...(sid !== 0 ? { rule: rule?.name ?? sid } : {}),
     });
   }
+}
+
+/** Ports of one VM share a budget; a port without a VM has its own. */
+function budgetsOf(ports: readonly SessionPort[]): Budgets {
+  const budgets = new Budgets();
+  ports.forEach((port, i) => {
+    if (port.vm >= 0 && ports.findIndex((p) => p.vm === port.vm) < i) return;
+    const owned = port.vm < 0 ? [i] : ports.flatMap((p, k) => (p.vm === port.vm ? [k] : []));
+    budgets.assign(owned, port.budget ?? {});
+  });
+  return budgets;
 }

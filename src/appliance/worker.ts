@@ -10,7 +10,7 @@ import { D_STRIDE, D_TS_SEC } from '../packet/index.js';
 import { Counters, G_EVENTS_LOST, G_EVENT_RING_FILL } from '../pipeline/index.js';
 import { SpscRing } from '../util/index.js';
 import { MirrorPort, createPort, switchPortConfig, type PcapMirrorOptions, type PortDefinition } from '../vswitch/index.js';
-import { compileFirewall, registryOf, vmIndex } from './build.js';
+import { budgetOf, compileFirewall, registryOf, vmIndex } from './build.js';
 import { parseConfig, type Config } from './config/load.js';
 import { settingsOf } from './engine-settings.js';
 import { installNativeParts } from './native-parts.js';
@@ -61,6 +61,7 @@ function sessionPorts(config: Config): SessionPort[] {
       ips: vm?.ips ?? 'prevent',
       failOpenEngine: vm?.failure.engine === 'open',
       failOpenSanity: vm?.failure.sanity === 'open',
+      budget: budgetOf(config, entry),
       answers: definition.type === 'mirror' && definition.activeResponse === true,
     };
   });

@@ -8,6 +8,7 @@ import {
   D_LINK_TYPE, D_OFF, D_STRIDE, ETHERNET_HEADER_LEN, finishIpv4, finishIpv6, ICMP_DEST_UNREACH, isIcmpError, isMulticastMac, LinkType,
   PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, putIcmp, putIpv4, putIpv6, putTcp, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, type FrameBatch, type PacketView,
 } from '../packet/index.js';
+import type { Budgets } from '../flow/index.js';
 import { TokenBuckets } from '../util/index.js';
 
 const TTL = 64;
@@ -30,6 +31,8 @@ export interface RejectOptions {
   /** Answers per second, and how many may come at once. 0 = no limit. */
   readonly perSecond?: number;
   readonly burst?: number;
+  /** What each owner may have of them: one noisy VM does not take the answers of the others. */
+  readonly budgets?: Budgets;
 }
 
 export class Rejecter {
@@ -48,8 +51,10 @@ export class Rejecter {
   receiverRow = -1;
   receiverPort = -1;
   readonly #bucket = new TokenBuckets(1);
+  readonly #budgets: Budgets | null;
 
   constructor(options: RejectOptions = {}) {
+    this.#budgets = options.budgets ?? null;
     this.#bucket.configure(0, options.perSecond ?? 1000, options.burst ?? 100);
   }
 
@@ -68,7 +73,8 @@ export class Rejecter {
       this.unanswerable++;
       return 0;
     }
-    if (!this.#bucket.take(0, 1, view.tsSec, view.tsUsec)) {
+    const budgets = this.#budgets;
+    if ((budgets !== null && !budgets.answers.take(budgets.row(view.ingress), 1, view.tsSec, view.tsUsec)) || !this.#bucket.take(0, 1, view.tsSec, view.tsUsec)) {
       this.limited++;
       return 0;
     }

@@ -34,9 +34,6 @@ export interface ConnTrackOptions {
   readonly midstream?: 'loose' | 'off';
   /** Follow TCP connections of which only one direction is seen. Default false. */
   readonly asyncOneside?: boolean;
-  /** Flows that may be open from one switch port, and half-open TCP handshakes among them. Default: no limit. */
-  readonly maxFlowsPerPort?: number;
-  readonly maxHalfOpenPerPort?: number;
 }
 
 export class ConnTrack {
@@ -50,16 +47,12 @@ export class ConnTrack {
   readonly #strict: boolean;
   readonly #loose: boolean;
   readonly #asyncOneside: boolean;
-  readonly #maxFlows: number;
-  readonly #maxHalfOpen: number;
 
   constructor(table: FlowTable, options: ConnTrackOptions = {}) {
     this.#table = table;
     this.#strict = options.strict ?? true;
     this.#loose = options.midstream === 'loose';
     this.#asyncOneside = options.asyncOneside ?? false;
-    this.#maxFlows = options.maxFlowsPerPort ?? Number.POSITIVE_INFINITY;
-    this.#maxHalfOpen = options.maxHalfOpenPerPort ?? Number.POSITIVE_INFINITY;
     this.#tcp = new TcpTracker(table, this.events, this.#strict, this.#asyncOneside);
     this.#relation = new IcmpRelation(table);
   }
@@ -189,15 +182,20 @@ export class ConnTrack {
   /**
    * Enter the connection that a NEW packet opens, and count the packet. Must follow its lookup directly (same view, no
    * other lookup in between). Committing a packet whose connection is known already returns that one.
-   * @returns flow id, also in view.flowId; -1 with view.reason flow_table_full or ct_limit
+   * @returns flow id, also in view.flowId; -1 with view.reason flow_table_full, flow_budget, flow_half_open_budget or flow_rate_budget
    */
   commit(view: PacketView): number {
     if (view.flowId >= 0) return view.flowId;
     const table = this.#table;
-    const port = view.ingress;
+    const { budgets } = table;
+    const row = budgets.row(view.ingress);
     const state = this.#firstState(view);
-    if (table.byPort[port] >= this.#maxFlows || (state === FlowState.SYN_SENT && table.halfOpenByPort[port] >= this.#maxHalfOpen)) {
-      view.reason = DropReason.ct_limit;
+    if (state === FlowState.SYN_SENT && table.halfOpenByPort[row] >= budgets.halfOpen[row]) {
+      view.reason = DropReason.flow_half_open_budget;
+      return -1;
+    }
+    if (budgets.rated && !budgets.rate.take(row, 1, view.tsSec, view.tsUsec)) {
+      view.reason = DropReason.flow_rate_budget;
       return -1;
     }
     // A SYN+ACK picked up midstream comes from the responder.
@@ -205,7 +203,7 @@ export class ConnTrack {
     if (dir === 1) table.key.swap();
     const id = table.insert(view, state);
     if (id < 0) {
-      view.reason = DropReason.flow_table_full;
+      view.reason = table.overShare ? DropReason.flow_budget : DropReason.flow_table_full;
       return -1;
     }
     view.flowId = id;

@@ -16,6 +16,7 @@
  */
 import { decode, DecodeEvent, internetChecksum, LinkType, setEvent, type PacketView } from '../packet/index.js';
 import { DropReason } from '../pipeline/index.js';
+import { BUDGET_PORTS, Budgets } from './budget.js';
 import { CompletedDatagrams } from './completed.js';
 import { BytePool, copyRange, fmix32, mix32, putBe16, TimerWheel } from '../util/index.js';
 import { Datagram, MAX_FRAGMENT_HEADER, type OverlapPolicy } from './datagram.js';
@@ -30,7 +31,7 @@ export const DefragResult = {
   OVERLAP: 2,
   /** Impossible or condemned; view.reason says why. */
   INVALID: 3,
-  /** No room; view.reason = defrag_memcap. */
+  /** No room; view.reason = defrag_memcap, or defrag_budget when only the owner has none left. */
   MEMCAP: 4,
 } as const;
 export type DefragResult = (typeof DefragResult)[keyof typeof DefragResult];
@@ -46,6 +47,8 @@ export interface DefragOptions {
   readonly maxDatagrams?: number;
   /** Largest share (0..1] of datagrams and memory that one switch port may hold. Default 1. */
   readonly portShare?: number;
+  /** Who shares which limits. Default: every port by itself, without limits beside portShare. */
+  readonly budgets?: Budgets;
   /** Fragments of one datagram. Default 1200: a datagram of 64 KiB in fragments of 64 bytes. */
   readonly maxFragments?: number;
   /** Bytes of all datagrams together. Default 32 MiB. */
@@ -58,7 +61,6 @@ export interface DefragOptions {
   readonly minOffset?: number;
 }
 
-const MAX_PORTS = 4096;
 /** Completed datagrams remembered. Few enough that a sender who counts through 65536 numbers never meets its own past. */
 const COMPLETED = 16_384;
 /** Makes the second hash of a key differ from the first. */
@@ -91,8 +93,12 @@ export class Defragmenter {
   readonly #heads: Int32Array;
   readonly #datagrams: Datagram[] = [];
   readonly #free: number[] = [];
-  readonly #byPort = new Int32Array(MAX_PORTS);
-  readonly #bytesByPort = new Float64Array(MAX_PORTS);
+  /** By budget row. */
+  readonly #byPort = new Int32Array(BUDGET_PORTS);
+  readonly #bytesByPort = new Float64Array(BUDGET_PORTS);
+  readonly #budgets: Budgets;
+  /** The last refusal was for the owner's own share, not for the table. */
+  #overShare = false;
   readonly #portBytes: number;
   readonly #wheel: TimerWheel;
   readonly #whole = new Uint8Array(MAX_IP_PACKET + MAX_FRAGMENT_HEADER);
@@ -111,6 +117,7 @@ export class Defragmenter {
     this.#timeout = options.timeout ?? 60;
     this.#minFirst = options.minFirstFragment ?? 0;
     this.#minOffset = options.minOffset ?? 0;
+    this.#budgets = options.budgets ?? new Budgets();
     const memcap = options.memcap ?? 32 << 20;
     this.#portBytes = memcap * (options.portShare ?? 1);
     this.pool = new BytePool(memcap, 2048);
@@ -196,7 +203,7 @@ export class Defragmenter {
   #noRoom(view: PacketView): DefragResult {
     this.memcapHits++;
     setEvent(view, view.ipVersion === 4 ? DecodeEvent['ipv4.frag_ignored'] : DecodeEvent['ipv6.frag_ignored']);
-    view.reason = DropReason.defrag_memcap;
+    view.reason = this.#overShare ? DropReason.defrag_budget : DropReason.defrag_memcap;
     return DefragResult.MEMCAP;
   }
 
@@ -209,7 +216,9 @@ export class Defragmenter {
   #reserve(d: Datagram, end: number): boolean {
     const before = d.data.length;
     if (end <= before) return true;
-    if (this.#bytesByPort[d.port] - before + end > this.#portBytes || !d.reserve(end, this.pool)) return false;
+    const wanted = this.#bytesByPort[d.port] - before + end;
+    this.#overShare = wanted > this.#portBytes || wanted > this.#budgets.fragmentBytes[d.port];
+    if (this.#overShare || !d.reserve(end, this.pool)) return false;
     this.#bytesByPort[d.port] += d.data.length - before;
     return true;
   }
@@ -308,8 +317,9 @@ export class Defragmenter {
   }
 
   #create(view: PacketView, zone: number): number {
-    const port = view.ingress >= 0 && view.ingress < MAX_PORTS ? view.ingress : MAX_PORTS - 1;
-    if (this.active >= this.#maxDatagrams || this.#byPort[port] >= this.#portLimit) return -1;
+    const port = this.#budgets.row(view.ingress);
+    this.#overShare = this.#byPort[port] >= this.#portLimit || this.#byPort[port] >= this.#budgets.datagrams[port];
+    if (this.#overShare || this.active >= this.#maxDatagrams) return -1;
     let index = this.#free.pop();
     if (index === undefined) {
       index = this.#datagrams.length;

@@ -13,6 +13,7 @@
  */
 import type { FrameBatch, PacketView } from '../packet/index.js';
 import { TimerWheel } from '../util/index.js';
+import { BUDGET_PORTS, Budgets, portRow } from './budget.js';
 import { FlowKey } from './flow-key.js';
 import * as R from './flow-record.js';
 import { EndCause, PORT_UNKNOWN } from './flow-record.js';
@@ -27,14 +28,15 @@ export interface FlowTableOptions {
   readonly timeouts?: FlowTimeouts;
   /** Largest share of the table (0..1] that flows opened from one switch port may hold. Default 1: no limit of its own. */
   readonly portShare?: number;
+  /** Who shares which limits. Default: every port by itself, without limits beside portShare. */
+  readonly budgets?: Budgets;
   /** Called once with each large array before it is used, e.g. to advise huge pages (fewer TLB misses above some 100k flows). */
   readonly advise?: (memory: ArrayBufferView) => unknown;
 }
 
-/** Switch ports that are told apart for fairness; higher indexes share the last row. */
-const MAX_PORTS = 4096;
-/** Records looked at when searching one to evict. */
+/** Records looked at when searching one to evict, and candidates among them that are enough to choose from. */
 const EVICT_SCAN = 256;
+const EVICT_CANDIDATES = 8;
 /** Width of the timer wheel in seconds; longer timeouts are parked and asked again. */
 const WHEEL_SECONDS = 4096;
 /** Below this many flows the records stay in cache and the touch pass costs more than it saves. */
@@ -52,9 +54,12 @@ export class FlowTable {
   /** Flows not made because no record could be freed. */
   refused = 0;
   evicted = 0;
-  /** Flows opened from each switch port, and those of them that are half-open TCP handshakes. */
-  readonly byPort = new Int32Array(MAX_PORTS);
-  readonly halfOpenByPort = new Int32Array(MAX_PORTS);
+  /** Flows opened from the ports of each budget row (Budgets.row), and those of them that are half-open TCP handshakes. */
+  readonly byPort = new Int32Array(BUDGET_PORTS);
+  readonly halfOpenByPort = new Int32Array(BUDGET_PORTS);
+  readonly budgets: Budgets;
+  /** The last insert was refused because the owner's own share is used up, not because the table is. */
+  overShare = false;
   /** Direction found by the last successful find: 0 = same as the record, 1 = opposite. */
   foundDir = 0;
   /**
@@ -75,6 +80,8 @@ export class FlowTable {
   readonly #hashes = new Int32Array(TOUCH_MAX);
   readonly #wheel: TimerWheel;
   readonly #portLimit: number;
+  /** Rows in use are below this. */
+  #rows = 0;
   /** Records given back, linked by R_NEXT; -1 = none. */
   #free = -1;
   /** Records from here on were never used: their memory is not touched before it is needed. */
@@ -90,6 +97,7 @@ export class FlowTable {
     this.capacity = capacity;
     this.#seed = options.seed | 0;
     this.#portLimit = Math.max(1, Math.floor(capacity * (options.portShare ?? 1)));
+    this.budgets = options.budgets ?? new Budgets();
     this.timeouts = timeoutTable(options.timeouts ?? CONNTRACK_TIMEOUTS);
     const bytes = capacity * R.R_STRIDE * 4;
     this.records = new Int32Array(new ArrayBuffer(bytes + LINE), LINE - MALLOC_HEADER, bytes / 4);
@@ -194,11 +202,11 @@ export class FlowTable {
    */
   insert(view: PacketView, state: number): number {
     const port = portRow(view.ingress);
-    if (this.byPort[port] >= this.#portLimit && !this.#evictFrom(port)) {
-      this.refused++;
-      return -1;
-    }
-    if (this.#free < 0 && this.#fresh === this.capacity && !this.#evictFrom(this.#noisiestPort())) {
+    const row = this.budgets.rows[port];
+    if (row >= this.#rows) this.#rows = row + 1;
+    const held = this.byPort[row];
+    this.overShare = held >= this.#portLimit || held >= this.budgets.flows[row];
+    if (this.overShare ? !this.#evictFrom(row) : this.#free < 0 && this.#fresh === this.capacity && !this.#evictFrom(this.#noisiestRow())) {
       this.refused++;
       return -1;
     }
@@ -236,8 +244,8 @@ export class FlowTable {
     this.inserted++;
     r[at + R.R_SERIAL] = this.inserted | 0;
     this.active++;
-    this.byPort[port]++;
-    if (isHalfOpen(state)) this.halfOpenByPort[port]++;
+    this.byPort[row]++;
+    if (isHalfOpen(state)) this.halfOpenByPort[row]++;
     this.#wheel.arm(id, view.tsSec + this.timeouts[state], view.tsSec);
     return id;
   }
@@ -251,9 +259,9 @@ export class FlowTable {
     this.onFree(id);
     this.#wheel.cancel(id);
     this.#unindex(id, r[at + R.R_HASH]);
-    const port = r[at + R.R_SWITCH_PORTS] & 0xffff;
-    this.byPort[port]--;
-    if (isHalfOpen(r[at + R.R_STATE] & R.S_STATE)) this.halfOpenByPort[port]--;
+    const row = this.#rowOf(at);
+    this.byPort[row]--;
+    if (isHalfOpen(r[at + R.R_STATE] & R.S_STATE)) this.halfOpenByPort[row]--;
     r[at + R.R_META] = 0;
     r[at + R.R_NEXT] = this.#free;
     this.#free = id;
@@ -303,22 +311,32 @@ export class FlowTable {
 
   // ---- eviction --------------------------------------------------------------------------------------------------
 
-  #noisiestPort(): number {
-    let port = 0;
-    for (let p = 1; p < MAX_PORTS; p++) if (this.byPort[p] > this.byPort[port]) port = p;
-    return port;
+  /** Budget row of the port that opened the flow at record offset `at`. */
+  #rowOf(at: number): number {
+    return this.budgets.rows[this.records[at + R.R_SWITCH_PORTS] & 0xffff];
   }
 
-  /** Evict the longest idle unanswered or closed flow of a port among the next EVICT_SCAN records. */
-  #evictFrom(port: number): boolean {
+  #noisiestRow(): number {
+    let row = 0;
+    for (let i = 1; i < this.#rows; i++) if (this.byPort[i] > this.byPort[row]) row = i;
+    return row;
+  }
+
+  /**
+   * Evict an unanswered or closed flow of a budget row: the longest idle of the first EVICT_CANDIDATES among the next
+   * EVICT_SCAN records. A flood meets candidates at every step, and must not cost a whole scan per packet.
+   */
+  #evictFrom(row: number): boolean {
     const r = this.records;
     let victim = -1;
+    let candidates = 0;
     const scan = Math.min(EVICT_SCAN, this.capacity);
-    for (let i = 0; i < scan; i++) {
+    for (let i = 0; i < scan && candidates < EVICT_CANDIDATES; i++) {
       const id = this.#hand;
       this.#hand = id + 1 < this.capacity ? id + 1 : 0;
       const at = id * R.R_STRIDE;
-      if (r[at + R.R_META] === 0 || (r[at + R.R_SWITCH_PORTS] & 0xffff) !== port || !isExpendable(r[at + R.R_STATE] & R.S_STATE)) continue;
+      if (r[at + R.R_META] === 0 || !isExpendable(r[at + R.R_STATE] & R.S_STATE) || this.#rowOf(at) !== row) continue;
+      candidates++;
       if (victim < 0 || r[at + R.R_LAST] < r[victim * R.R_STRIDE + R.R_LAST]) victim = id;
     }
     if (victim < 0) return false;
@@ -340,7 +358,7 @@ export class FlowTable {
     if (old === state) return;
     this.records[at + R.R_STATE] = (word & ~R.S_STATE) | state;
     const change = (isHalfOpen(state) ? 1 : 0) - (isHalfOpen(old) ? 1 : 0);
-    if (change !== 0) this.halfOpenByPort[this.records[at + R.R_SWITCH_PORTS] & 0xffff] += change;
+    if (change !== 0) this.halfOpenByPort[this.#rowOf(at)] += change;
     if (this.timeouts[state] < this.timeouts[old]) this.#wheel.arm(id, nowSec + this.timeouts[state], nowSec);
   }
 
@@ -465,7 +483,3 @@ const TOUCH_MAX = 256;
 
 function ignoreEnd(_flowId: number, _cause: EndCause): void {}
 function ignoreFree(_flowId: number): void {}
-
-function portRow(port: number): number {
-  return port >= 0 && port < MAX_PORTS ? port : MAX_PORTS - 1;
-}

@@ -6,6 +6,7 @@
  */
 export { Flow, TO_SERVER, TO_CLIENT, type Uninspected } from './flow.js';
 export { StreamHalf } from './stream-half.js';
+export { Budgets, type Budget } from './budget.js';
 export { FlowTable, type FlowTableOptions } from './flow-table.js';
 export { FlowPool } from './flow-pool.js';
 export { vlanZone } from './flow-key.js';

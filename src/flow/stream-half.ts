@@ -31,6 +31,8 @@ export class StreamHalf {
   stopped = false;
   /** Segments that arrived ahead of their turn; owned by StreamEngine. */
   held: SegmentList | null = null;
+  /** Budget row of whoever sends these bytes: what they take is booked there. */
+  account = 0;
   /** Stream offset of the FIN, -1 = not seen. */
   finAt = -1;
   /** Set by the parser: a message ends here or no more will be made of it, so raw rules of a passive engine should look now. */

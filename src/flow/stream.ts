@@ -13,6 +13,7 @@
 import { TCP_ACK, TCP_FIN, TCP_OPT_FAST_OPEN, TCP_RST, TCP_SYN, TCP_URG, type PacketView } from '../packet/index.js';
 import { DropReason } from '../pipeline/index.js';
 import { BytePool, copyRange } from '../util/index.js';
+import type { Budgets } from './budget.js';
 import type { Flow } from './flow.js';
 import { M_ISN, R_ISN_A, R_MARKS, R_STRIDE } from './flow-record.js';
 import type { FlowTable } from './flow-table.js';
@@ -54,6 +55,8 @@ export interface StreamOptions {
   readonly depth?: number;
   /** Bytes of all buffers together. Default 256 MiB. */
   readonly memcap?: number;
+  /** Bytes that data sent by one owner may hold, and the rows of the switch ports. Default: memcap. */
+  readonly budgets?: Budgets;
   /** Bytes kept per direction. Beyond it the oldest unacknowledged bytes are given up. Default 4 MiB. */
   readonly maxRetained?: number;
   /** Bytes and segments held ahead of their turn, per direction. Default 1 MiB, 256. */
@@ -89,6 +92,7 @@ export class StreamEngine {
   readonly #maxHeldBytes: number;
   readonly #maxHeldSegments: number;
   readonly #lists: SegmentList[] = [];
+  readonly #budgets: Budgets | null;
 
   /** @param events list to add stream events to: that of the ConnTrack in front */
   constructor(table: FlowTable, events: StreamEvents, sink: StreamSink, options: StreamOptions = {}) {
@@ -101,7 +105,8 @@ export class StreamEngine {
     this.#midstream = (options.midstream ?? false) || (options.asyncOneside ?? false);
     this.#async = options.asyncOneside ?? false;
     this.#depth = options.depth === 0 ? Number.POSITIVE_INFINITY : (options.depth ?? 1 << 20);
-    this.pool = new BytePool(options.memcap ?? 256 << 20, MIN_BUFFER);
+    this.#budgets = options.budgets ?? null;
+    this.pool = new BytePool(options.memcap ?? 256 << 20, MIN_BUFFER, this.#budgets?.streamBytes ?? null);
     this.#maxRetained = options.maxRetained ?? 4 << 20;
     this.#maxHeldBytes = options.maxHeldBytes ?? 1 << 20;
     this.#maxHeldSegments = options.maxHeldSegments ?? 256;
@@ -111,7 +116,7 @@ export class StreamEngine {
    * Take a TCP packet that ConnTrack found valid, in order of arrival.
    * A packet that a later stage drops has been reassembled all the same: drop its flow with it, or its repetition passes
    * as known bytes.
-   * @returns STREAM_OK or STREAM_DROP (view.reason: stream_overlap, stream_memcap, stream_invalid)
+   * @returns STREAM_OK or STREAM_DROP (view.reason: stream_overlap, stream_memcap, stream_budget, stream_invalid)
    */
   segment(view: PacketView, flow: Flow): number {
     const dir = view.flowDir;
@@ -147,6 +152,7 @@ export class StreamEngine {
 
   #segment(view: PacketView, flow: Flow, dir: number): number {
     const half = flow.half(dir);
+    if (this.#budgets !== null && half.buf.length === 0 && half.held === null) half.account = this.#budgets.row(view.ingress);
     const flags = view.tcpFlags;
     if ((flags & TCP_RST) !== 0) {
       // The tracker decides which resets count; data on a reset is diagnostic text (RFC 9293 section 3.5.3).
@@ -227,6 +233,7 @@ export class StreamEngine {
     const { held } = half;
     if (held === null || half.end > 0 || held.pos[0] !== 0) return;
     if (((view.ack - half.isn) | 0) <= 0 || !this.#makeRoom(half, held.contiguousEnd(0))) {
+      this.pool.account = half.account;
       held.clear(this.pool);
       this.#dropList(half);
       return;
@@ -421,6 +428,7 @@ export class StreamEngine {
       n++;
     }
     if (n === 0) return;
+    this.pool.account = half.account;
     held.shift(n, this.pool);
     if (held.count === 0) this.#dropList(half);
   }
@@ -428,6 +436,8 @@ export class StreamEngine {
   /** Keep a segment ahead of its turn. */
   #hold(view: PacketView, flow: Flow, half: StreamHalf, dir: number, pos: number, len: number): number {
     const held = half.held ?? this.#newList(half);
+    this.pool.account = half.account;
+    this.pool.overShare = false;
     if (held.bytes + len > this.#maxHeldBytes || !held.add(view.buf, view.payloadOff, len, pos, this.pool)) {
       if (held.count === 0) this.#dropList(half);
       if (this.inline) return this.#noMemory(view, flow);
@@ -483,7 +493,7 @@ export class StreamEngine {
       this.uninspectedBytes += view.payloadLen;
       return STREAM_OK;
     }
-    view.reason = DropReason.stream_memcap;
+    view.reason = this.pool.overShare ? DropReason.stream_budget : DropReason.stream_memcap;
     return STREAM_DROP;
   }
 
@@ -514,6 +524,7 @@ export class StreamEngine {
   /** Empty the half and go on at stream offset `pos`. */
   #skipTo(half: StreamHalf, pos: number): void {
     if (half.buf.length > 0) {
+      this.pool.account = half.account;
       this.pool.release(half.buf);
       half.buf = EMPTY;
     }
@@ -527,6 +538,8 @@ export class StreamEngine {
   #makeRoom(half: StreamHalf, extra: number): boolean {
     const size = half.buf.length;
     if (half.len + extra <= size) return true;
+    this.pool.account = half.account;
+    this.pool.overShare = false;
     let drop = half.len === 0 ? 0 : Math.max(0, this.#lowWater(half) - half.base);
     if (half.len - drop + extra > this.#maxRetained) {
       // Inline the packet waits for acknowledgements instead: what is let go of cannot be compared when it is repeated.
@@ -559,6 +572,7 @@ export class StreamEngine {
   #discard(half: StreamHalf): void {
     this.#skipTo(half, half.end);
     if (half.held === null) return;
+    this.pool.account = half.account;
     half.held.clear(this.pool);
     this.#dropList(half);
   }

@@ -17,7 +17,9 @@ export const P_TX_BYTES = 4;
 export const P_FORWARDED = 5; //     received frames that left through at least one port (counted on the ingress port)
 export const P_CONSUMED = 6; //      received frames that were for the appliance itself (none lost, none forwarded)
 export const P_COPY_DROPS = 7; //    copies of a flooded frame that one destination refused while others took it
-export const P_DROPS = 8; //         + reason: received frames that left through no port
+export const P_FLOWS = 8; //         gauge: flows opened from the port (from all ports of a VM, at its first one)
+export const P_HALF_OPEN = 9; //     gauge: TCP handshakes among them that are not complete
+export const P_DROPS = 10; //        + reason: received frames that left through no port
 
 /** Columns of the global row. */
 export const G_BATCHES = 0;
@@ -39,6 +41,7 @@ export const G_UNINSPECTED_BYTES = 15; // payload bytes passed without inspectio
 export const G_MACS = 16; //         gauge: MAC table entries
 export const G_MAC_EVICTIONS = 17;
 export const G_GENERATION = 18; //   policy generation in force
+export const G_ANSWERS_LIMITED = 19; // refused packets not answered because of the rate limits
 /** Batch latency histogram: upper bounds in microseconds, one counter each, then +Inf, then the sum in microseconds. */
 export const LATENCY_BOUNDS_US = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000] as const;
 export const G_LATENCY = 24;
@@ -67,6 +70,10 @@ export class Counters {
 
   addPort(port: number, column: number, n: number): void {
     this.cells[GLOBAL_COLUMNS + port * PORT_COLUMNS + column]! += n;
+  }
+
+  setPort(port: number, column: number, value: number): void {
+    this.cells[GLOBAL_COLUMNS + port * PORT_COLUMNS + column] = value;
   }
 
   drop(port: number, reason: number): void {

@@ -43,6 +43,7 @@ const rows = [
   ['defrag_invalid', 'defrag', 'Fragment too small, out of bounds or contradicting its datagram.'],
   ['defrag_memcap', 'defrag', 'No memory left in the fragment table.'],
   ['defrag_denied', 'defrag', 'Fragments are denied by policy.'],
+  ['defrag_budget', 'defrag', "The VM's share of the fragment table is used up."],
   // flow
   ['flow_table_full', 'flow', 'No room for a new flow.'],
   ['flow_dropped', 'flow', 'The flow was condemned earlier (the flow event names the rule).'],
@@ -50,6 +51,9 @@ const rows = [
   ['ct_invalid_flags', 'flow', 'Impossible TCP flag combination.'],
   ['ct_invalid_seq', 'flow', 'TCP sequence or acknowledgement number outside the window.'],
   ['ct_limit', 'flow', 'Connection limit of the VM or peer reached.'],
+  ['flow_budget', 'flow', "The VM's share of the flow table is used up."],
+  ['flow_half_open_budget', 'flow', 'The VM has as many unfinished TCP handshakes open as it may.'],
+  ['flow_rate_budget', 'flow', 'The VM opens more new flows per second than it may.'],
   // firewall
   ['firewall_deny', 'firewall', 'A Deny rule matched.'],
   ['firewall_out_of_allowed', 'firewall', 'No Allow rule matched in a direction that has Allow rules (Out Of Allowed Policy).'],
@@ -61,6 +65,7 @@ const rows = [
   ['stream_overlap', 'stream', 'Retransmission with different bytes than those already inspected.'],
   ['stream_memcap', 'stream', 'Reassembly memory is used up.'],
   ['stream_invalid', 'stream', 'TCP segment that cannot be placed in the stream.'],
+  ['stream_budget', 'stream', "The VM's share of the reassembly memory is used up."],
   // application layer
   ['applayer_error', 'app-layer', 'Protocol parser gave up and the policy is to drop.'],
   // detection

@@ -20,6 +20,14 @@ export interface VmConfig {
   readonly tenant: string;
   readonly firewall?: string;
   readonly ips: 'prevent' | 'detect' | 'off';
+  readonly budget: {
+    readonly flows?: number;
+    readonly half_open?: number;
+    readonly new_flows_per_second?: number;
+    readonly stream_memory?: number;
+    readonly fragment_memory?: number;
+    readonly answers_per_second: number;
+  };
   readonly failure: { readonly engine: 'closed' | 'open'; readonly sanity: 'closed' | 'open' };
 }
 
@@ -52,9 +60,9 @@ export interface Config {
     readonly max_alerts_per_packet: number;
     readonly cache: string;
   };
-  readonly stream: { readonly memcap: number; readonly depth: number; readonly midstream: boolean; readonly overlap: 'rewrite' | 'drop' };
-  readonly flow: { readonly max: number; readonly max_share_percent: number; readonly timeouts: 'deep-security' | 'conntrack'; readonly strict: boolean };
-  readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly timeout_seconds: number };
+  readonly stream: { readonly memcap: number; readonly depth: number; readonly midstream: boolean; readonly max_share_percent: number; readonly overlap: 'rewrite' | 'drop' };
+  readonly flow: { readonly max: number; readonly max_share_percent: number; readonly half_open_share_percent: number; readonly new_per_second: number; readonly timeouts: 'deep-security' | 'conntrack'; readonly strict: boolean };
+  readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly max_share_percent: number; readonly timeout_seconds: number };
   readonly events: { readonly file: string; readonly types: readonly string[]; readonly rotate: number; readonly keep: number; readonly drops_per_second: number; readonly stats_seconds: number };
   readonly metrics: { readonly listen: string };
   readonly privileges: { readonly user: string; readonly drop: boolean };
@@ -95,6 +103,9 @@ export function parseConfig(file: string, text: string): LoadedConfig {
   const raw = yaml.value as Record<string, Record<string, unknown>>;
   for (const path of SIZES) resolveSize(raw, path, yaml, problems);
   (raw['mirrors'] as unknown as unknown[]).forEach((_, i) => resolveSize(raw, ['mirrors', i, 'max_file_size'], yaml, problems));
+  for (const name of Object.keys(raw['vms']!)) {
+    for (const key of ['stream_memory', 'fragment_memory']) resolveSize(raw, ['vms', name, 'budget', key], yaml, problems);
+  }
   const config = { ...raw, ports: portDefinition(raw['ports']) } as unknown as Config;
   crossCheck(config, yaml, problems);
   const ruleFiles = findRules(config, dirname(resolve(file)), yaml, problems);
@@ -108,6 +119,7 @@ const SIZES: readonly (readonly PathStep[])[] = [['stream', 'memcap'], ['stream'
 function resolveSize(raw: unknown, path: readonly PathStep[], yaml: LocatedYaml, problems: ConfigProblem[]): void {
   const holder = path.slice(0, -1).reduce((node, step) => (node as Record<PathStep, unknown>)[step], raw) as Record<PathStep, string | number>;
   const key = path.at(-1)!;
+  if (holder[key] === undefined) return;
   const bytes = parseSize(holder[key]!);
   if (bytes === undefined) problems.push(yaml.problem(path, `"${holder[key]!}" is not a size (examples: 65536, 64 KiB, 256 MiB)`));
   else holder[key] = bytes;

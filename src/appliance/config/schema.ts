@@ -6,12 +6,15 @@ import { firewallSchema } from '../../firewall/index.js';
 import { portSection } from './port-section.js';
 import type { JsonSchema } from './validate.js';
 
+const SIZE_PATTERN = '^[0-9]+ ?(B|[kKmMgG]i?[bB]?)?$';
 const size = (description: string, bytes: string) => ({
   type: ['string', 'integer'],
-  pattern: '^[0-9]+ ?(B|[kKmMgG]i?[bB]?)?$',
+  pattern: SIZE_PATTERN,
   description: `${description} Bytes, or a number with KiB, MiB, GiB (kb, mb, gb as Suricata writes them).`,
   default: bytes,
 });
+
+const optionalSize = (description: string) => ({ type: ['string', 'integer'], pattern: SIZE_PATTERN, description: `${description} Bytes, or a number with KiB, MiB, GiB.` });
 
 export const configSchema: JsonSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',
@@ -34,6 +37,20 @@ export const configSchema: JsonSchema = {
           tenant: { type: 'string', default: 'default', description: 'Whom the VM belongs to: a note for people, nothing is judged by it.' },
           firewall: { type: 'string', description: 'Name of the firewall policy; without it the firewall lets everything pass (connections are still tracked).' },
           ips: { enum: ['prevent', 'detect', 'off'], default: 'prevent', description: '`prevent` enforces drop and reject rules, `detect` only reports them, `off` does not inspect traffic that has this VM on either end unless the other VM wants it.' },
+          budget: {
+            type: 'object',
+            additionalProperties: false,
+            default: {},
+            description: 'What the VM may take of what all share, in place of the general shares (`flow`, `stream`, `defrag`). Beyond it only this VM is refused, and the drop reason says so.',
+            properties: {
+              flows: { type: 'integer', minimum: 1, maximum: 16_777_216, description: 'Flows it opened that are tracked at one time. Default: `flow.max_share_percent`.' },
+              half_open: { type: 'integer', minimum: 1, maximum: 16_777_216, description: 'Unfinished TCP handshakes among them. Default: `flow.half_open_share_percent`.' },
+              new_flows_per_second: { type: 'integer', minimum: 1, maximum: 10_000_000, description: 'New flows per second. Default: `flow.new_per_second`.' },
+              stream_memory: { ...optionalSize('Reassembly memory for data it sent. Default: `stream.max_share_percent`.') },
+              fragment_memory: { ...optionalSize('Memory for fragments it sent. Default: `defrag.max_share_percent`.') },
+              answers_per_second: { type: 'integer', minimum: 1, maximum: 1000, default: 250, description: 'Refused packets of it that are answered (TCP RST, ICMP unreachable).' },
+            },
+          },
           failure: {
             type: 'object',
             additionalProperties: false,
@@ -108,6 +125,7 @@ export const configSchema: JsonSchema = {
         memcap: size('Memory for reassembly.', '256 MiB'),
         depth: size('Bytes of each direction that are reassembled and inspected; 0 = all.', '1 MiB'),
         midstream: { type: 'boolean', default: false, description: 'Track and inspect connections whose start was not seen.' },
+        max_share_percent: { type: 'integer', minimum: 1, maximum: 100, default: 50, description: 'Share of the memory that data sent by one VM may hold.' },
         overlap: { enum: ['rewrite', 'drop'], default: 'rewrite', description: 'A retransmission with other bytes than those inspected is rewritten to them, or dropped.' },
       },
     },
@@ -118,7 +136,9 @@ export const configSchema: JsonSchema = {
       description: 'The flow table.',
       properties: {
         max: { type: 'integer', minimum: 1024, maximum: 16_777_216, default: 262_144, description: 'Flows tracked at most.' },
-        max_share_percent: { type: 'integer', minimum: 1, maximum: 100, default: 50, description: 'Share of the table one port may fill.' },
+        max_share_percent: { type: 'integer', minimum: 1, maximum: 100, default: 50, description: 'Share of the table one VM may fill with flows it opens.' },
+        half_open_share_percent: { type: 'integer', minimum: 1, maximum: 100, default: 10, description: 'Share of the table one VM may fill with unfinished TCP handshakes. Uplinks have no such limit.' },
+        new_per_second: { type: 'integer', minimum: 0, maximum: 10_000_000, default: 0, description: 'New flows per second one VM may open; 0 = any number. Uplinks have no such limit.' },
         timeouts: { enum: ['deep-security', 'conntrack'], default: 'conntrack', description: 'Idle timeouts: the profile of either product (docs/configuration.md lists both).' },
         strict: { type: 'boolean', default: true, description: 'Packets that belong to no connection or lie outside the TCP window are dropped; false only counts them.' },
       },
@@ -131,6 +151,7 @@ export const configSchema: JsonSchema = {
       properties: {
         memcap: size('Memory for fragments.', '32 MiB'),
         max_datagrams: { type: 'integer', minimum: 16, maximum: 65_536, default: 4096, description: 'Datagrams put together at the same time.' },
+        max_share_percent: { type: 'integer', minimum: 1, maximum: 100, default: 25, description: 'Share of memory and datagrams for fragments of one VM.' },
         timeout_seconds: { type: 'integer', minimum: 1, maximum: 120, default: 60, description: 'An incomplete datagram is forgotten after this.' },
       },
     },

@@ -4,9 +4,9 @@
  */
 import { Counter, Gauge, Registry, collectDefaultMetrics, type Metric } from 'prom-client';
 import {
-  DROP_REASONS, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_BATCHES, G_EVENTS_LOST, G_EVENT_RING_FILL, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED,
+  DROP_REASONS, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_ANSWERS_LIMITED, G_BATCHES, G_EVENTS_LOST, G_EVENT_RING_FILL, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED,
   G_FLOWS_EVICTED, G_FRAGMENTS, G_GENERATION, G_INJECTED, G_LATENCY, G_MACS, G_MAC_EVICTIONS, G_NORMALISED, G_PCRE_LIMIT, G_STREAM_BYTES,
-  G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, LATENCY_BOUNDS_US, P_COPY_DROPS, P_CONSUMED, P_FORWARDED, P_RX_BYTES, P_RX_FRAMES, P_RX_SEGMENTS,
+  G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, LATENCY_BOUNDS_US, P_COPY_DROPS, P_CONSUMED, P_FLOWS, P_FORWARDED, P_HALF_OPEN, P_RX_BYTES, P_RX_FRAMES, P_RX_SEGMENTS,
   P_TX_BYTES, P_TX_FRAMES, type Counters,
 } from '../../pipeline/index.js';
 
@@ -31,6 +31,11 @@ const PORT_METRICS = [
   ['refused_copies_total', 'Copies of flooded frames that one destination refused while others took them.', P_COPY_DROPS],
 ] as const;
 
+const PORT_GAUGES = [
+  ['port_flows', 'Flows tracked now that the port opened; those of a VM stand at its first port.', P_FLOWS],
+  ['port_half_open_flows', 'TCP handshakes among them that are not complete.', P_HALF_OPEN],
+] as const;
+
 const GLOBAL_COUNTERS = [
   ['batches_total', 'Batches of frames processed.', G_BATCHES],
   ['injected_frames_total', 'Frames the appliance built itself (TCP RST, ICMP unreachable).', G_INJECTED],
@@ -42,6 +47,7 @@ const GLOBAL_COUNTERS = [
   ['stream_normalised_total', 'Retransmissions with different bytes that were rewritten to what had been inspected.', G_NORMALISED],
   ['pcre_limit_total', 'Regular expressions stopped by their match limit.', G_PCRE_LIMIT],
   ['uninspected_bytes_total', 'Payload bytes passed without inspection (depth, bypass, encryption).', G_UNINSPECTED_BYTES],
+  ['answers_limited_total', 'Refused packets that got no answer because of the rate limits.', G_ANSWERS_LIMITED],
   ['mac_evictions_total', 'MAC table entries evicted to make room.', G_MAC_EVICTIONS],
 ] as const;
 
@@ -68,6 +74,11 @@ export function createRegistry(source: MetricsSource): Registry {
     pulled(new Counter({ name: name(suffix), help, labelNames: ['port', 'vm'], registers: [] }), registry, (m) => {
       m.reset();
       labels.forEach((l, port) => m.inc(l, counters.port(port, column)));
+    });
+  }
+  for (const [suffix, help, column] of PORT_GAUGES) {
+    pulled(new Gauge({ name: name(suffix), help, labelNames: ['port', 'vm'], registers: [] }), registry, (m) => {
+      labels.forEach((l, port) => m.set(l, counters.port(port, column)));
     });
   }
   pulled(new Counter({ name: name('dropped_frames_total'), help: 'Received frames that left through no port, by the one reason.', labelNames: ['port', 'vm', 'reason'], registers: [] }), registry, (m) => {

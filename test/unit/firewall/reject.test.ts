@@ -1,5 +1,6 @@
 /** Reject frames, decoded again; checksums against a sum written here. */
 import test from 'ava';
+import { Budgets } from '../../../src/flow/index.js';
 import * as fc from 'fast-check';
 import { Rejecter } from '../../../src/firewall/index.js';
 import { D_LEN, D_LINK_TYPE, D_OFF, D_STRIDE, decodeBatchRow, FrameBatch, PacketView, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../../../src/packet/index.js';
@@ -135,6 +136,13 @@ test('rate limit and full batch are counted', (t) => {
   t.is(rejecter.limited, 1);
   view.tsSec += 1;
   t.is(rejecter.build(batch, view, false), 1);
+  const budgets = new Budgets();
+  budgets.assign([view.ingress], { answersPerSecond: 5 });
+  const fair = new Rejecter({ budgets });
+  t.deepEqual([1, 2].map(() => fair.build(batch, view, false)), [1, 0], 'a fifth of a second at once');
+  view.ingress++;
+  t.is(fair.build(batch, view, false), 1, 'another VM has its own');
+  view.ingress--;
   const full = new Rejecter({ perSecond: 0 });
   let built = 0;
   for (let i = 0; i < 100; i++) built += full.build(batch, view, false);

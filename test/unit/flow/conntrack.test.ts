@@ -1,11 +1,11 @@
 import test from 'ava';
-import { ConnTrack, FlowState, FlowTable, type ConnTrackOptions, STREAM_EVENTS } from '../../../src/flow/index.js';
+import { Budgets, ConnTrack, FlowState, FlowTable, type ConnTrackOptions, STREAM_EVENTS } from '../../../src/flow/index.js';
 import { CT_STATE_NAMES, CtState, DROP_REASONS, DropReason } from '../../../src/pipeline/index.js';
 import { putIcmp, putIpv4, decode, LinkType, PacketView, finishIpv4, putTcp, putUdp } from '../../../src/packet/index.js';
 import { CLIENT, icmp, SERVER, tcp, udp, type Segment } from './helper.js';
 
-function make(options: ConnTrackOptions = {}): { table: FlowTable; ct: ConnTrack } {
-  const table = new FlowTable({ capacity: 64, seed: 7 });
+function make(options: ConnTrackOptions = {}, budgets = new Budgets()): { table: FlowTable; ct: ConnTrack } {
+  const table = new FlowTable({ capacity: 64, seed: 7, budgets });
   return { table, ct: new ConnTrack(table, options) };
 }
 
@@ -316,10 +316,12 @@ test('zones keep equal addresses apart', (t) => {
   t.is(ct.lookup(udp(1, 53, 5000), 1), CtState.ESTABLISHED);
 });
 
-test('limits per switch port: flows, half-open handshakes', (t) => {
-  const { ct, table } = make({ maxFlowsPerPort: 3, maxHalfOpenPerPort: 1 });
-  const open = (srcPort: number): PacketView => {
-    const view = tcp({ flags: 'S', seq: 1, srcPort, dstPort: 80 });
+test('budgets: flows, half-open handshakes and new flows per second of one VM, and of no other', (t) => {
+  const budgets = new Budgets();
+  budgets.assign([1, 5], { flows: 3, halfOpen: 1, newFlowsPerSecond: 8 });
+  const { ct, table } = make({}, budgets);
+  const open = (srcPort: number, ingress = 1, at = 1000): PacketView => {
+    const view = tcp({ flags: 'S', seq: 1, srcPort, dstPort: 80, ingress, at });
     ct.lookup(view);
     ct.commit(view);
     return view;
@@ -327,11 +329,22 @@ test('limits per switch port: flows, half-open handshakes', (t) => {
   t.true(open(1).flowId >= 0);
   const second = open(2);
   t.is(second.flowId, -1);
-  t.is(second.reason, DropReason.ct_limit);
+  t.is(second.reason, DropReason.flow_half_open_budget);
+  t.is(open(3, 5).reason, DropReason.flow_half_open_budget, 'another port of the same VM');
+  t.true(open(4, 6).flowId >= 0, 'another VM');
   ct.lookup(tcp({ dir: 1, flags: 'SA', seq: 9, ack: 2, srcPort: 80, dstPort: 1 }));
   ct.lookup(tcp({ flags: 'A', seq: 2, ack: 10, srcPort: 1, dstPort: 80 }));
   t.is(table.halfOpenByPort[1], 0);
   t.true(open(2).flowId >= 0);
+  ct.lookup(tcp({ dir: 1, flags: 'SA', seq: 9, ack: 2, srcPort: 80, dstPort: 2 }));
+  ct.lookup(tcp({ flags: 'A', seq: 2, ack: 10, srcPort: 2, dstPort: 80 }));
+  t.true(open(7).flowId >= 0);
+  ct.lookup(tcp({ dir: 1, flags: 'SA', seq: 9, ack: 2, srcPort: 80, dstPort: 7 }));
+  ct.lookup(tcp({ flags: 'A', seq: 2, ack: 10, srcPort: 7, dstPort: 80 }));
+  t.is(table.byPort[1], 3);
+  t.is(open(8).reason, DropReason.flow_budget, 'three live flows, none of which may be evicted');
+  t.is(open(9).reason, DropReason.flow_rate_budget, 'the burst is used up');
+  t.is(open(9, 1, 1001).reason, DropReason.flow_budget, 'a second later only the flows are too many');
 });
 
 test('stream events carry Suricata names and are cleared by the next lookup', (t) => {

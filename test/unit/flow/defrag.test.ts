@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { Defragmenter, DefragResult, OVERLAP_POLICIES, type DefragOptions, type OverlapPolicy } from '../../../src/flow/index.js';
+import { Budgets, Defragmenter, DefragResult, OVERLAP_POLICIES, type DefragOptions, type OverlapPolicy } from '../../../src/flow/index.js';
 import { decode, finishIpv4, LinkType, PacketView, putIpv4, putIpv6, putUdp } from '../../../src/packet/index.js';
 import { DropReason } from '../../../src/pipeline/index.js';
 import { putBe16, putBe32 } from '../../../src/util/index.js';
@@ -297,12 +297,19 @@ test('bounded: datagrams, share of a port, memory', (t) => {
   for (let id = 0; id < 2; id++) t.is(few.add({ start: 0, data: body(8), more: true, id }).result, DefragResult.WAIT);
   const refused = few.add({ start: 0, data: body(8), more: true, id: 9 });
   t.is(refused.result, DefragResult.MEMCAP);
-  t.is(refused.view.reason, DropReason.defrag_memcap);
+  t.is(refused.view.reason, DropReason.defrag_budget);
   t.is(few.add({ start: 0, data: body(8), more: true, id: 9, port: 2 }).result, DefragResult.WAIT);
   const small = adder({ memcap: 8192 });
   t.is(small.add({ start: 0, data: body(8), more: true }).result, DefragResult.WAIT);
   t.is(small.add({ start: 60_000, data: body(8), more: true }).result, DefragResult.MEMCAP);
   t.is(small.defrag.memcapHits, 1);
+  const budgets = new Budgets();
+  budgets.assign([1], { fragmentBytes: 4096 });
+  const shared = adder({ budgets });
+  t.is(shared.add({ start: 0, data: body(8), more: true }).result, DefragResult.WAIT);
+  const far = shared.add({ start: 8000, data: body(8), more: true });
+  t.is(far.view.reason, DropReason.defrag_budget);
+  t.is(shared.add({ start: 8000, data: body(8), more: true, id: 9, port: 2 }).result, DefragResult.WAIT, 'another VM has its own');
 });
 
 test('mutated fragments never throw and never hand out a malformed length', (t) => {

@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { ConnTrack, EndCause, type Flow, FlowPool, FlowTable, STREAM_DROP, STREAM_EVENTS, STREAM_OK, StreamEngine, type StreamOptions } from '../../../src/flow/index.js';
+import { Budgets, ConnTrack, EndCause, type Flow, FlowPool, FlowTable, STREAM_DROP, STREAM_EVENTS, STREAM_OK, StreamEngine, type StreamOptions } from '../../../src/flow/index.js';
 import { DropReason } from '../../../src/pipeline/index.js';
 import type { PacketView } from '../../../src/packet/index.js';
 import { heldOf, payloadOf, tcp, type Segment } from './helper.js';
@@ -367,6 +367,22 @@ test('memory cap: inline the packet is dropped and comes through later; by polic
   t.is(stop.send({ flags: 'A', seq: C + 2001, ack: S + 1, data: 3000 }).result, STREAM_OK);
   t.is(stop.flow().uninspected, 'memcap');
   t.is(stop.engine.pool.inUse, 0);
+});
+
+test('budget: the sender that fills its share is refused, the other end is not', (t) => {
+  const budgets = new Budgets();
+  budgets.assign([1], { streamBytes: 4096 });
+  const r = rig({ budgets, depth: 0 });
+  r.consume = () => undefined;
+  handshake(r);
+  t.is(r.send({ flags: 'A', seq: C + 1, ack: S + 1, data: 2000 }).result, STREAM_OK);
+  const { view, result } = r.send({ flags: 'A', seq: C + 2001, ack: S + 1, data: 3000 });
+  t.is(result, STREAM_DROP);
+  t.is(view.reason, DropReason.stream_budget);
+  t.is(r.send({ dir: 1, flags: 'A', seq: S + 1, ack: C + 2001, data: 9000 }).result, STREAM_OK);
+  t.is(r.engine.pool.used![2], r.engine.pool.inUse - r.engine.pool.used![1]!);
+  r.engine.release(r.flow());
+  t.deepEqual([r.engine.pool.inUse, r.engine.pool.used![1], r.engine.pool.used![2]], [0, 0, 0]);
 });
 
 test('a segment that fills a gap is refused when what it releases does not fit', (t) => {
