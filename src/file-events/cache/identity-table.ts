@@ -4,7 +4,7 @@
  */
 
 /** Entries looked at around the home slot; when none is free the one in turn gives way. */
-const PROBE = 8;
+const PROBE = 64;
 const STRIDE = 3;
 const MIN_SLOTS = 256;
 
@@ -45,6 +45,7 @@ export class IdentityTable {
     const rows = this.#rows;
     for (let i = 0; i < PROBE; i++) {
       const at = ((a + i) & this.#mask) * STRIDE;
+      if (rows[at + 2] === 0) return 0;
       if (rows[at] === a && rows[at + 1] === b) return rows[at + 2]!;
     }
     return 0;
@@ -52,7 +53,7 @@ export class IdentityTable {
 
   /** @param serial from 1 */
   set(key: string, serial: number): void {
-    if (this.#used * 4 > this.#mask * 3 && this.#mask + 1 < this.#maxSlots) this.#grow();
+    if (this.#used * 8 > this.#mask * 5 && this.#mask + 1 < this.#maxSlots) this.#grow();
     this.#put(fingerprint(key, this.#seed[0]), fingerprint(key, this.#seed[1]), serial);
   }
 
@@ -64,23 +65,23 @@ export class IdentityTable {
 
   #put(a: number, b: number, serial: number): void {
     const rows = this.#rows;
-    let free = -1;
-    for (let i = 0; i < PROBE; i++) {
+    let row = -1;
+    for (let i = 0; i < PROBE && row < 0; i++) {
       const at = ((a + i) & this.#mask) * STRIDE;
-      if (rows[at] === a && rows[at + 1] === b) {
-        rows[at + 2] = serial;
-        return;
-      }
-      if (free < 0 && rows[at + 2] === 0) free = at;
+      // Nothing is ever taken out, so a free row ends the search.
+      if (rows[at + 2] === 0) {
+        row = at;
+        this.#used++;
+      } else if (rows[at] === a && rows[at + 1] === b) row = at;
     }
-    if (free < 0) {
+    if (row < 0) {
       this.#victim = (this.#victim + 1) % PROBE;
-      free = ((a + this.#victim) & this.#mask) * STRIDE;
+      row = ((a + this.#victim) & this.#mask) * STRIDE;
       this.evicted++;
-    } else this.#used++;
-    rows[free] = a;
-    rows[free + 1] = b;
-    rows[free + 2] = serial;
+    }
+    rows[row] = a;
+    rows[row + 1] = b;
+    rows[row + 2] = serial;
   }
 
   #grow(): void {
