@@ -27,6 +27,11 @@ export class StreamHalf {
   closed = false;
   /** Bytes are missing before `base + len` and will not be waited for: parsers must resynchronise. */
   gap = false;
+  /**
+   * Stream offset from which the depth counts: where the last complete message ended. A depth that counted from the start
+   * of the connection would leave everything behind its first megabyte uninspected, which is where an attacker would begin.
+   */
+  depthFrom = 0;
   /** Reassembly stopped here (depth or memory); later bytes are not inspected. */
   stopped = false;
   /** Segments that arrived ahead of their turn; owned by StreamEngine. */
@@ -57,6 +62,7 @@ export class StreamHalf {
     this.open = false;
     this.closed = false;
     this.gap = false;
+    this.depthFrom = 0;
     this.stopped = false;
     this.held = null;
     this.finAt = -1;

@@ -234,10 +234,15 @@ export class AppLayer {
     this.#bound(flow, before);
     this.#settleStopped(flow, state, dir);
     const list = flow.transactions as Transaction[];
+    let between = half.parsed === half.end;
     for (let i = 0; i < list.length; i++) {
-      if (list[i]!.doneToServer) flow.toServer.flushRaw = true;
-      if (list[i]!.doneToClient) flow.toClient.flushRaw = true;
+      const { doneToServer, doneToClient } = list[i]!;
+      if (doneToServer) flow.toServer.flushRaw = true;
+      if (doneToClient) flow.toClient.flushRaw = true;
+      if (dir === TO_SERVER ? !doneToServer : !doneToClient) between = false;
     }
+    // What comes next begins a message of its own, with a depth of its own.
+    if (between) half.depthFrom = half.end;
   }
 
   /**

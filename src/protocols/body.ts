@@ -1,8 +1,11 @@
 /** Bytes of a body or file as detection sees them: decoded, and kept from the start up to the inspection limit. */
-import { copyBytes, grow } from './bytes.js';
+import { copyBytes } from './bytes.js';
 import { ContentDecoder } from './encoding/content-decoder.js';
-import type { ByteSink } from '../util/index.js';
+import { BytePool, type ByteSink } from '../util/index.js';
 import type { ByteSlice } from './transaction.js';
+
+/** Buffers of bodies that were given back; what does not fit under its cap is left to the garbage collector. */
+const buffers = new BytePool(64 << 20, 1024);
 
 export class Body implements ByteSink {
   readonly limit: number;
@@ -14,6 +17,8 @@ export class Body implements ByteSink {
   transferred = 0;
   complete = false;
   decoder: ContentDecoder | null = null;
+  #pooled = false;
+  #released = false;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -28,9 +33,9 @@ export class Body implements ByteSink {
 
   write(buf: Uint8Array, off: number, len: number): boolean {
     this.total += len;
-    const take = Math.min(len, this.limit - this.len);
+    const take = this.#released ? 0 : Math.min(len, this.limit - this.len);
     if (take > 0) {
-      this.buf = grow(this.buf, this.len, Math.min(this.limit, this.len + take));
+      if (this.len + take > this.buf.length) this.#grow(this.len + take);
       copyBytes(buf, off, take, this.buf, this.len);
       this.len += take;
     }
@@ -41,6 +46,28 @@ export class Body implements ByteSink {
     if (this.complete) return;
     this.decoder?.finish();
     this.complete = true;
+  }
+
+  /** Nobody looks at the bytes any more: give the buffer back. What comes after is only counted. */
+  release(): void {
+    this.#released = true;
+    this.#giveBack();
+    this.buf = EMPTY;
+    this.len = 0;
+  }
+
+  #grow(need: number): void {
+    const pooled = buffers.acquire(need);
+    const next = pooled ?? new Uint8Array(Math.min(this.limit, Math.max(need, 2 * this.buf.length)));
+    copyBytes(this.buf, 0, this.len, next, 0);
+    this.#giveBack();
+    this.#pooled = pooled !== null;
+    this.buf = next;
+  }
+
+  #giveBack(): void {
+    if (this.#pooled) buffers.release(this.buf);
+    this.#pooled = false;
   }
 
   slice(out: ByteSlice): boolean {

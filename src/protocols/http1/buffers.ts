@@ -32,6 +32,9 @@ const REQUEST: Where = { toServer: HEADERS };
 const RESPONSE: Where = { toClient: HEADERS };
 const BOTH: Where = { toServer: HEADERS, toClient: HEADERS };
 
+/** The field that http.header leaves out, by direction. */
+const COOKIES = [FIELD.cookie, FIELD['set-cookie']];
+
 /** A buffer that is the value of one field. */
 function field(name: string, where: Where, fieldName: FieldName, responseName: FieldName = fieldName): BufferSpec<Transaction> {
   const request = FIELD[fieldName];
@@ -52,12 +55,12 @@ export const HTTP1_BUFFERS: readonly BufferSpec<Transaction>[] = [
   spec('http.response_line', RESPONSE_LINE, (tx, _dir, index, out) => index === 0 && tx.response.lineLen > 0 && out.set(tx.response.raw, 0, tx.response.lineLen)),
   spec('http.stat_code', RESPONSE_LINE, (tx, _dir, index, out) => index === 0 && tx.statusLen > 0 && out.set(tx.response.raw, tx.statusOff, tx.statusLen)),
   spec('http.stat_msg', RESPONSE_LINE, (tx, _dir, index, out) => index === 0 && tx.messageLen > 0 && out.set(tx.response.raw, tx.messageOff, tx.messageLen)),
-  spec('http.header', BOTH, (tx, dir, index, out) => index === 0 && tx.headerBuffer(dir, out)),
+  spec('http.header', BOTH, (tx, dir, index, out) => index === 0 && tx.head(dir).header(tx.head(dir).find(COOKIES[dir]!), out)),
   spec('http.header.raw', BOTH, (tx, dir, index, out) => {
     const head = tx.head(dir);
     return index === 0 && head.rawLen > head.blockOff && out.set(head.raw, head.blockOff, head.rawLen - head.blockOff);
   }),
-  spec('http.header_names', BOTH, (tx, dir, index, out) => index === 0 && tx.headerNames(dir, out)),
+  spec('http.header_names', BOTH, (tx, dir, index, out) => index === 0 && tx.head(dir).names(out)),
   spec('http.request_header', REQUEST, (tx, _dir, index, out) => tx.headerLine(0, index, out)),
   spec('http.response_header', RESPONSE, (tx, _dir, index, out) => tx.headerLine(1, index, out)),
   field('http.cookie', BOTH, 'cookie', 'set-cookie'),
@@ -73,7 +76,7 @@ export const HTTP1_BUFFERS: readonly BufferSpec<Transaction>[] = [
   field('http.content_type', BOTH, 'content-type'),
   field('http.location', RESPONSE, 'location'),
   field('http.server', RESPONSE, 'server'),
-  spec('http.start', BOTH, (tx, dir, index, out) => index === 0 && tx.start(dir, out)),
+  spec('http.start', BOTH, (tx, dir, index, out) => index === 0 && tx.head(dir).start(out)),
   spec('http.request_body', { toServer: BODY, streaming: true }, (tx, _dir, index, out) => index === 0 && tx.requestBody !== null && tx.requestBody.slice(out)),
   spec('http.response_body', { toClient: BODY, streaming: true }, (tx, _dir, index, out) => index === 0 && tx.responseBody !== null && tx.responseBody.slice(out)),
   ...fileBuffers(Directions.BOTH, BODY),

@@ -4,6 +4,7 @@
  */
 import { ascii, copyBytes, equalsNoCase, findNoCase, grow, lower } from '../bytes.js';
 import type { ByteSlice } from '../transaction.js';
+import { Derived, DerivedTexts } from './derived.js';
 
 /** Fields the parser or a buffer asks for by name. The index is the field id. */
 const NAMES = [
@@ -49,6 +50,7 @@ export class MessageHead {
   #extraLen = 0;
   #rows = new Int32Array(COLUMNS * 16);
   readonly #known = new Int16Array(NAMES.length).fill(-1);
+  readonly #derived = new DerivedTexts();
 
   reset(): void {
     this.rawLen = 0;
@@ -66,6 +68,27 @@ export class MessageHead {
     this.repetitions = 0;
     this.#extraLen = 0;
     this.#known.fill(-1);
+    this.#derived.forget();
+  }
+
+  /** The fields have changed: forget what was built from them. */
+  forgetDerived(): void {
+    this.#derived.forget();
+  }
+
+  /** All fields as "Name: value" lines, without the one in row `cookieRow` (http.header). */
+  header(cookieRow: number, out: ByteSlice): boolean {
+    return this.#derived.get(Derived.HEADER, this, cookieRow, out);
+  }
+
+  /** CRLF, every name followed by CRLF, CRLF (http.header_names). */
+  names(out: ByteSlice): boolean {
+    return this.#derived.get(Derived.NAMES, this, -1, out);
+  }
+
+  /** Start line and all fields, as Suricata rebuilds them (http.start). */
+  start(out: ByteSlice): boolean {
+    return this.#derived.get(Derived.START, this, -1, out);
   }
 
   appendRaw(buf: Uint8Array, off: number, len: number): number {

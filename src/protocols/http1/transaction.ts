@@ -20,7 +20,6 @@ export const Method = { UNKNOWN: 0, HEAD: 1, CONNECT: 2, POST: 3, PUT: 4, OTHER:
 
 const scratch = new ByteSlice();
 const parts = new UriParts();
-const CRLF = ascii('\r\n');
 
 export class HttpTransaction extends Transaction {
   readonly request: MessageHead = takeHead();
@@ -52,8 +51,9 @@ export class HttpTransaction extends Transaction {
   /** A request was seen for this exchange. */
   readonly hasRequest: boolean;
   #uri: Uint8Array | null = null;
+  /** The target is in normal form as sent: http.uri is a range of the head. */
+  #uriAsSent = false;
   #host: Uint8Array | null = null;
-  readonly #built: (Uint8Array | null)[] = [null, null, null, null, null, null];
   #released = false;
 
   constructor(id: number, uriOptions: UriOptions, hasRequest: boolean) {
@@ -68,6 +68,8 @@ export class HttpTransaction extends Transaction {
     this.#released = true;
     giveHead(this.request);
     giveHead(this.response);
+    this.requestBody?.release();
+    this.responseBody?.release();
   }
 
   head(dir: number): MessageHead {
@@ -82,8 +84,12 @@ export class HttpTransaction extends Transaction {
   uri(out: ByteSlice): boolean {
     if (this.#uri === null) {
       if (!this.rawUri(out)) return false;
+      if (this.#uriAsSent) return true;
       const end = out.off + out.len;
-      if (this.method === Method.CONNECT || isNormal(out.buf, out.off, end)) return true;
+      if (this.method === Method.CONNECT || isNormal(out.buf, out.off, end)) {
+        this.#uriAsSent = this.uriLen >= 0;
+        return true;
+      }
       this.#uri = normaliseUri(out.buf, out.off, end, this.uriOptions);
     }
     return out.set(this.#uri, 0, this.#uri.length);
@@ -106,66 +112,14 @@ export class HttpTransaction extends Transaction {
       let end = parts.hostEnd;
       while (end > parts.host && out.buf[end - 1] === 46) end--;
       if (end === parts.host) return false;
+      let plain = true;
+      for (let i = parts.host; i < end && plain; i++) plain = lower(out.buf[i]!) === out.buf[i];
+      if (plain) return out.set(out.buf, parts.host, end - parts.host);
       const host = new Uint8Array(end - parts.host);
       for (let i = 0; i < host.length; i++) host[i] = lower(out.buf[parts.host + i]!);
       this.#host = host;
     }
     return out.set(this.#host, 0, this.#host.length);
-  }
-
-  /** All fields as "Name: value" lines without the cookies (http.header). */
-  headerBuffer(dir: number, out: ByteSlice): boolean {
-    return this.#build(dir, dir, out);
-  }
-
-  /** CRLF, every name followed by CRLF, CRLF (http.header_names). */
-  headerNames(dir: number, out: ByteSlice): boolean {
-    return this.#build(2 + dir, dir, out);
-  }
-
-  /** Start line and all fields, as Suricata rebuilds them (http.start). */
-  start(dir: number, out: ByteSlice): boolean {
-    return this.#build(4 + dir, dir, out);
-  }
-
-  #build(slot: number, dir: number, out: ByteSlice): boolean {
-    let built = this.#built[slot]!;
-    if (built === null) {
-      const head = this.head(dir);
-      if (slot < 2 && head.count === 0) return false;
-      if (slot >= 4 && head.lineLen === 0) return false;
-      let size = slot >= 4 ? head.lineLen + 4 : slot >= 2 ? 4 : 0;
-      for (let row = 0; row < head.count; row++) {
-        head.name(row, scratch);
-        size += scratch.len + 4;
-        head.value(row, scratch);
-        size += scratch.len;
-      }
-      const buf = new Uint8Array(size);
-      let w = 0;
-      if (slot >= 4) {
-        buf.set(head.raw.subarray(0, head.lineLen));
-        w = head.lineLen;
-      }
-      if (slot >= 2) w = put(buf, w, CRLF, 0, 2);
-      const cookie = head.find(dir === 0 ? FIELD.cookie : FIELD['set-cookie']);
-      for (let row = 0; row < head.count; row++) {
-        if (slot < 2 && row === cookie) continue;
-        head.name(row, scratch);
-        w = put(buf, w, scratch.buf, scratch.off, scratch.len);
-        if (slot < 2 || slot >= 4) {
-          buf[w++] = 58;
-          buf[w++] = 32;
-          head.value(row, scratch);
-          w = put(buf, w, scratch.buf, scratch.off, scratch.len);
-        }
-        w = put(buf, w, CRLF, 0, 2);
-      }
-      if (slot >= 2) w = put(buf, w, CRLF, 0, 2);
-      built = buf.subarray(0, w);
-      this.#built[slot] = built;
-    }
-    return built.length > 0 && out.set(built, 0, built.length);
   }
 
   /** "Name: value" of one field (http.request_header, http.response_header). */
@@ -191,7 +145,7 @@ export class HttpTransaction extends Transaction {
 
   /** The fields were replaced (final response after 100): forget what was built from them. */
   invalidate(dir: number): void {
-    this.#built[dir] = this.#built[2 + dir] = this.#built[4 + dir] = null;
+    this.head(dir).forgetDerived();
   }
 
   /** Suricata's EVE http object (the extended form, its default). */
