@@ -32,6 +32,7 @@ const TEST_PACKAGES = {
   iperf3: 'bulk TCP through TAP ports',
   tcpdump: 'captures in tests',
   ethtool: 'checks offloads',
+  nftables: 'asks the kernel what its connection tracking says',
   procps: 'sets up network namespaces of live tests (sysctl)',
   'iputils-ping': 'round trips through TAP ports',
   'clamav-daemon': 'clamd with a database of our own scans files in tests',

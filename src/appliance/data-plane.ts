@@ -102,13 +102,13 @@ export class DataPlane implements Inspector, StreamSink {
     return verdict;
   }
 
-  /** An engine threw: what the failure policy of the ingress port says. */
   /** Let nothing more of the flow at hand pass. */
   #condemn(view: PacketView): void {
     const id = this.#flow?.id ?? view.flowId;
     if (id >= 0) this.#p.table.setFlags(id, S_DROPPED);
   }
 
+  /** An engine threw: what the failure policy of the ingress port says. */
   #failed(view: PacketView, error: unknown): number {
     this.#p.refusals.engineError(view, error);
     if (this.#p.failOpenEngine[view.ingress] !== 0) return Verdict.NONE;
@@ -228,7 +228,7 @@ export class DataPlane implements Inspector, StreamSink {
       if (p.strict && admitted !== Verdict.BYPASS) return Verdict.DROP;
       view.reason = 0;
     }
-    if (ct === CtState.NEW && view.flowId < 0 && admitted !== Verdict.BYPASS) {
+    if ((ct === CtState.NEW || ct === CtState.RELATED) && view.flowId < 0 && admitted !== Verdict.BYPASS) {
       if (p.tracker.commit(view) < 0) {
         if (p.strict) return Verdict.DROP;
         view.reason = 0;
@@ -297,7 +297,7 @@ export class DataPlane implements Inspector, StreamSink {
       return Verdict.DROP;
     }
     inner.reason = 0;
-    if (ct === CtState.NEW && inner.flowId < 0 && p.tracker.commit(inner) < 0) inner.reason = 0;
+    if ((ct === CtState.NEW || ct === CtState.RELATED) && inner.flowId < 0 && p.tracker.commit(inner) < 0) inner.reason = 0;
     const verdict = this.#inspectFlow(inner, ct);
     if (verdict >= Verdict.DROP_FLOW && inner.flowId >= 0) p.table.setFlags(inner.flowId, S_DROPPED);
     return inner.tunnel === 0 || isDrop(verdict) ? verdict : Math.max(verdict, this.#judgeInner(inner));
@@ -341,7 +341,8 @@ export class DataPlane implements Inspector, StreamSink {
   #inspectFlow(view: PacketView, ct: number): number {
     const p = this.#p;
     if (p.ips === null || p.ips.ports.modeOf(view) === PortPolicies.OFF) return Verdict.NONE;
-    const tracked = view.flowId >= 0 && ct !== CtState.INVALID && ct !== CtState.RELATED;
+    // An ICMP error is no part of the flow it is about; an announced connection is its own flow.
+    const tracked = view.flowId >= 0 && ct !== CtState.INVALID && (ct !== CtState.RELATED || view.proto === PROTO_TCP || view.proto === PROTO_UDP);
     let flow: Flow | null = null;
     if (tracked) {
       if (view.proto === PROTO_TCP) {

@@ -3,6 +3,7 @@
  * `replay`, and changed by `--set KEY=VALUE` with Suricata's setting names so that captures of other people's tests replay as
  * they do there.
  */
+import { HELPERS, type Helper } from '../flow/index.js';
 import type { Config } from './config/load.js';
 import { parseSize } from './config/size.js';
 
@@ -28,6 +29,8 @@ export interface EngineSettings {
   flowMax: number;
   flowSharePercent: number;
   flowTimeouts: 'deep-security' | 'conntrack';
+  /** Protocols whose announced connections pass without a rule. */
+  helpers: readonly Helper[];
   maxAlertsPerPacket: number;
   variables: Readonly<Record<string, string>>;
   http: { requestBodyLimit: number; responseBodyLimit: number; decompressLayers: number; lzma: boolean };
@@ -55,6 +58,7 @@ export function replaySettings(): EngineSettings {
     flowMax: 262_144,
     flowSharePercent: 100,
     flowTimeouts: 'conntrack',
+    helpers: HELPERS,
     maxAlertsPerPacket: 15,
     variables: {},
     http: { requestBodyLimit: 100 * 1024, responseBodyLimit: 100 * 1024, decompressLayers: 2, lzma: false },
@@ -79,6 +83,7 @@ export function settingsOf(config: Config): EngineSettings {
     flowMax: config.flow.max,
     flowSharePercent: config.flow.max_share_percent,
     flowTimeouts: config.flow.timeouts,
+    helpers: config.flow.helpers,
     maxAlertsPerPacket: config.ips.max_alerts_per_packet,
     variables: Object.fromEntries(Object.entries(config.ips.variables).map(([k, v]) => [k, String(v)])),
   };

@@ -4,7 +4,7 @@
  */
 import { adviseHugePages } from '@drawbridge/native';
 import {
-  Budgets, CONNTRACK_TIMEOUTS, ConnTrack, DEEP_SECURITY_TIMEOUTS, Defragmenter, EndCause, FlowPool, FlowTable, M_ALERTED, S_DROPPED, StreamEngine, type Budget, type Flow,
+  Budgets, CONNTRACK_TIMEOUTS, ConnTrack, DEEP_SECURITY_TIMEOUTS, Defragmenter, EndCause, Expectations, FlowPool, FlowTable, M_ALERTED, S_DROPPED, StreamEngine, type Budget, type Flow,
 } from '../flow/index.js';
 import { Firewall, FirewallState, RECON_NAMES, Rejecter, type FirewallPolicy, type ReconKind } from '../firewall/index.js';
 import { Ips, PortPolicies, type RuleSet } from '../ips/index.js';
@@ -136,9 +136,10 @@ export class Session implements RefusalHandler {
       markAlerted: (id) => this.table.mark(id, M_ALERTED),
       describeFlow: (id) => summarise(this.table, this.#pool, id, EndCause.TIMEOUT, vmOfPort),
     });
-    this.#tracker = new ConnTrack(this.table, { strict: s.strict, midstream: s.midstream ? 'loose' : 'off', asyncOneside: s.asyncOneside });
+    const expectations = new Expectations(s.helpers);
+    this.#tracker = new ConnTrack(this.table, { strict: s.strict, midstream: s.midstream ? 'loose' : 'off', asyncOneside: s.asyncOneside, expectations });
     this.#defrag = new Defragmenter({ inline: s.enforce, memcap: s.defragMemcap, maxDatagrams: s.defragMaxDatagrams, timeout: s.defragTimeout, seed: o.seed, budgets });
-    this.#app = new AppLayer(o.registry, this.eve);
+    this.#app = new AppLayer(o.registry, this.eve, expectations);
     this.#ips =
       o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events, packetEvents: this.#app.packetEvents, passive: !(s.enforce || s.streamInline), onAck: !s.asyncOneside });
     const modes = { off: PortPolicies.OFF, detect: PortPolicies.DETECT, prevent: PortPolicies.PREVENT };

@@ -63,6 +63,8 @@ export class Firewall {
   /** What the two ends decided about the packet judged last; `opened` stores it with the flow. */
   #outgoing: number = Decision.DEFAULT_ALLOW;
   #incoming: number = Decision.DEFAULT_ALLOW;
+  /** The packet at hand belongs to a connection that another one announced (FTP data, TFTP). */
+  #announced = false;
 
   /**
    * @param vmPolicies name of the policy of each VM index; null = none, everything passes
@@ -135,6 +137,7 @@ export class Firewall {
   #evaluate(view: PacketView, ctState: number, src: CompiledPolicy | null, dst: CompiledPolicy | null, srcVm: number, dstVm: number): Verdict {
     this.#key.load(view);
     const reply = view.flowDir === 1;
+    this.#announced = ctState === CtState.RELATED ? view.proto === PROTO_TCP || view.proto === PROTO_UDP : ctState === CtState.ESTABLISHED && this.#state.flows.isExpected(view.flowId);
     if (ctState === CtState.ESTABLISHED) {
       this.#opening.load(view);
       this.#opening.toOpening(reply);
@@ -149,7 +152,7 @@ export class Firewall {
     if (verdict === Verdict.BYPASS) {
       view.ruleGid = FIREWALL_GID;
       view.ruleSid = decisionRule(incoming) || decisionRule(outgoing);
-    } else if (ctState === CtState.NEW && this.#overLimit(view, src, dst, srcVm, dstVm)) {
+    } else if ((ctState === CtState.NEW || this.#announced) && ctState !== CtState.ESTABLISHED && this.#overLimit(view, src, dst, srcVm, dstVm)) {
       view.reason = DropReason.ct_limit;
       return Verdict.DROP;
     }
@@ -174,11 +177,14 @@ export class Firewall {
     if (end.policy.blockSameAddress && isSameAddress(key)) return SAME_ADDRESS;
     if (!end.tracks(key.proto)) return end.classifier.evaluateKey(key, direction);
     switch (ctState) {
-      case CtState.ESTABLISHED:
+      case CtState.ESTABLISHED: {
         // The opening packet went the other way for a reply: this VM was at its other end.
-        return end.classifier.evaluateKey(this.#opening, reply ? (direction ^ 1) as Direction : direction);
+        const code = end.classifier.evaluateKey(this.#opening, reply ? (direction ^ 1) as Direction : direction);
+        return this.#announced ? announcedCode(code) : code;
+      }
       case CtState.RELATED:
-        return Decision.DEFAULT_ALLOW;
+        // An ICMP error about a flow passes with the flow; a connection that another one announced needs no Allow rule.
+        return this.#announced ? announcedCode(end.classifier.evaluateKey(key, direction)) : Decision.DEFAULT_ALLOW;
       case CtState.INVALID: {
         // Bypass is stateless: replies of bypassed connections are invalid to connection tracking.
         const code = end.classifier.hasBypass ? end.classifier.evaluateKey(key, direction) : Decision.DEFAULT_ALLOW;
@@ -285,6 +291,11 @@ function compile(policy: FirewallPolicy, vmPolicies: readonly (string | null)[])
     compiled.set(name, result);
     return result;
   });
+}
+
+/** Not being allowed is no reason to stop an announced connection; being denied is. */
+function announcedCode(code: number): number {
+  return decisionOf(code) === Decision.OUT_OF_ALLOWED ? Decision.DEFAULT_ALLOW : code;
 }
 
 /** Bypass only when every end that has a policy says so: the other end's inspection is not ours to waive. */

@@ -20,7 +20,8 @@ import {
 } from '../packet/index.js';
 import { CtState, DropReason } from '../pipeline/index.js';
 import { isIcmpReply, isIcmpRequest } from './flow-key.js';
-import { EndCause, PORT_UNKNOWN, R_END_A, R_PACKETS_B, R_STATE, R_STRIDE, S_STATE } from './flow-record.js';
+import { EndCause, M_EXPECTED, PORT_UNKNOWN, R_END_A, R_MARKS, R_PACKETS_B, R_STATE, R_STRIDE, S_STATE } from './flow-record.js';
+import type { Expectations } from './expectations.js';
 import type { FlowTable } from './flow-table.js';
 import { IcmpRelation } from './icmp-relation.js';
 import { StreamEvent, StreamEvents } from './stream-event.js';
@@ -34,6 +35,8 @@ export interface ConnTrackOptions {
   readonly midstream?: 'loose' | 'off';
   /** Follow TCP connections of which only one direction is seen. Default false. */
   readonly asyncOneside?: boolean;
+  /** Connections that others announced: their packets are RELATED until they are answered. */
+  readonly expectations?: Expectations;
 }
 
 export class ConnTrack {
@@ -47,12 +50,14 @@ export class ConnTrack {
   readonly #strict: boolean;
   readonly #loose: boolean;
   readonly #asyncOneside: boolean;
+  readonly #expectations: Expectations | null;
 
   constructor(table: FlowTable, options: ConnTrackOptions = {}) {
     this.#table = table;
     this.#strict = options.strict ?? true;
     this.#loose = options.midstream === 'loose';
     this.#asyncOneside = options.asyncOneside ?? false;
+    this.#expectations = options.expectations ?? null;
     this.#tcp = new TcpTracker(table, this.events, this.#strict, this.#asyncOneside);
     this.#relation = new IcmpRelation(table);
   }
@@ -62,6 +67,7 @@ export class ConnTrack {
    * are counted in their record.
    * - NEW with flowId -1: would open a connection; `commit` enters it.
    * - NEW with flowId >= 0: the other side has not answered yet; the connection was committed before.
+   * - RELATED: an ICMP error about a flow (flowId is that flow), or as NEW, but another connection announced this one.
    * - UNTRACKED: not IP, a fragment (put it through the Defragmenter), no readable transport header, neighbour discovery.
    * @param zone keeps equal addresses of different tenants or VLANs apart (see vlanZone)
    */
@@ -85,13 +91,13 @@ export class ConnTrack {
       if (special >= 0) return special as CtState;
     }
     const id = this.#table.find(view, zone);
-    if (id < 0) return CtState.NEW;
+    if (id < 0) return this.#opening(view);
     const dir = view.flowDir;
     if (dir === 1 && this.#strict && this.#isForged(id, view.ingress)) return this.#refuse(view, DropReason.ct_invalid);
     if (dir === 1 && proto === PROTO_UDP) this.#table.setState(id, FlowState.UDP_REPLIED, view.tsSec);
     this.#table.account(id, dir, view);
     view.established = this.#answered(id);
-    return view.established ? CtState.ESTABLISHED : CtState.NEW;
+    return view.established ? CtState.ESTABLISHED : this.#unanswered(id);
   }
 
   #lookupTcp(view: PacketView, zone: number): CtState {
@@ -109,7 +115,17 @@ export class ConnTrack {
     // What the last packet of a handshake brings along is judged now or never.
     if (!view.established && view.payloadLen > 0) view.established = table.state(id) >= FlowState.ESTABLISHED;
     table.account(id, dir, view);
-    return this.#answered(id) || table.state(id) >= FlowState.ESTABLISHED ? CtState.ESTABLISHED : CtState.NEW;
+    return this.#answered(id) ? CtState.ESTABLISHED : this.#unanswered(id);
+  }
+
+  /** A packet that would open a connection: announced, or not. */
+  #opening(view: PacketView): CtState {
+    return this.#expectations !== null && this.#expectations.admits(view) ? CtState.RELATED : CtState.NEW;
+  }
+
+  /** A flow whose other end has not sent yet. */
+  #unanswered(id: number): CtState {
+    return (this.#table.records[id * R_STRIDE + R_MARKS] & M_EXPECTED) === 0 ? CtState.NEW : CtState.RELATED;
   }
 
   /**
@@ -142,7 +158,7 @@ export class ConnTrack {
 
   /** A segment without a flow. */
   #newTcp(view: PacketView, cls: number): CtState {
-    if (cls === SEG_SYN) return CtState.NEW;
+    if (cls === SEG_SYN) return this.#opening(view);
     if (cls === SEG_RST) this.events.add(StreamEvent.rst_but_no_session);
     if (!this.#strict) return CtState.NEW;
     if (cls === SEG_INVALID) return this.#refuse(view, DropReason.ct_invalid_flags);
@@ -180,7 +196,7 @@ export class ConnTrack {
   }
 
   /**
-   * Enter the connection that a NEW packet opens, and count the packet. Must follow its lookup directly (same view, no
+   * Enter the connection that a NEW or announced packet opens, and count the packet. Must follow its lookup directly (same view, no
    * other lookup in between). Committing a packet whose connection is known already returns that one.
    * @returns flow id, also in view.flowId; -1 with view.reason flow_table_full, flow_budget, flow_half_open_budget or flow_rate_budget
    */
@@ -210,6 +226,10 @@ export class ConnTrack {
     view.flowDir = dir;
     if (view.proto === PROTO_TCP) this.#tcp.start(id, dir, view);
     table.account(id, dir, view);
+    if (view.ctState === CtState.RELATED) {
+      table.mark(id, M_EXPECTED);
+      this.#expectations?.admitted(view);
+    }
     return id;
   }
 

@@ -85,6 +85,8 @@ export const M_REJECTED = 1 << 1;
 export const M_INEXACT_RST = 1 << 2;
 /** The originator's SYN was seen. */
 export const M_ISN = 1 << 3;
+/** Another connection announced this one (FTP data, TFTP). */
+export const M_EXPECTED = 1 << 4;
 
 export const PORT_UNKNOWN = 0xffff;
 

@@ -441,6 +441,11 @@ export class FlowTable {
     this.records[id * R.R_STRIDE + R.R_MARKS] |= bits;
   }
 
+  /** Another connection announced this one. */
+  isExpected(id: number): boolean {
+    return (this.records[id * R.R_STRIDE + R.R_MARKS] & R.M_EXPECTED) !== 0;
+  }
+
   /** Remember which firewall rule admitted the flow, under which policy generation. */
   setRule(id: number, rule: number, generation: number): void {
     this.records[id * R.R_STRIDE + R.R_RULE] = rule;

@@ -15,5 +15,6 @@ export { FlowState, FLOW_STATE_NAMES, isHalfOpen, CONNTRACK_TIMEOUTS, DEEP_SECUR
 export { ConnTrack, type ConnTrackOptions } from './conntrack.js';
 export { STREAM_EVENTS, StreamEvent, StreamEvents, type StreamEventName } from './stream-event.js';
 export { StreamEngine, STREAM_OK, STREAM_DROP, type StreamOptions, type StreamSink } from './stream.js';
+export { Expectations, HELPERS, type Expected, type Helper } from './expectations.js';
 export { Defragmenter, DefragResult, type DefragOptions } from './defrag.js';
 export { OVERLAP_POLICIES, type OverlapPolicy } from './datagram.js';

@@ -254,6 +254,11 @@ export class TcpTracker {
       this.#events.add(sameSeq ? StreamEvent.est_synack_resend : StreamEvent.est_synack_resend_with_diff_seq);
     }
     this.#events.outOfWindow = !sameSeq;
+    // In a simultaneous open the second SYN+ACK is the first word about its sender's window.
+    if (segmentEnd(view) === r[s] && state === FlowState.ESTABLISHED && !before(r[o], view.ack)) {
+      const allowed = (view.ack + view.window) | 0;
+      if (before(r[o + 1], allowed)) r[o + 1] = allowed;
+    }
     if (!this.#strict || (word & R.S_LIBERAL) !== 0) return 0;
     // Older numbers are late copies only until the handshake is done; later they belong to a connection we know nothing of.
     const isCopy = sameSeq && (state === FlowState.SYN_RECV || segmentEnd(view) === r[s]);

@@ -5,10 +5,9 @@
  * Calls per packet: data/datagram/gap/end as flow delivers, then detection reads `transactionsOf(flow)` and
  * `packetEvents`, then `settle`. `release` when the flow record is given back.
  */
-import { TO_CLIENT, TO_SERVER, type Flow, type StreamHalf } from '../flow/index.js';
+import { Expectations, TO_CLIENT, TO_SERVER, type Flow, type StreamHalf } from '../flow/index.js';
 import type { PacketView } from '../packet/packet-view.js';
 import type { EventOutput } from '../pipeline/index.js';
-import { Expectations } from './expectations.js';
 import { PROBE_MORE, PROBE_YES, type AppParser } from './parser.js';
 import { ProbeTable } from './probe-table.js';
 import { ProtocolRegistry } from './registry.js';
@@ -79,13 +78,15 @@ export class AppLayer {
   /** The packet at hand opened more transactions than are kept: some were given up before detection saw them. Cleared by `settle`. */
   unjudged = false;
   readonly #output: EventOutput;
-  readonly expectations = new Expectations();
+  readonly expectations: Expectations;
   readonly #pool: AppState[] = [];
   readonly #tcp: ProbeTable;
   readonly #udp: ProbeTable;
 
-  constructor(registry: ProtocolRegistry, output: EventOutput) {
+  /** @param expectations shared with connection tracking, which admits the connections announced there */
+  constructor(registry: ProtocolRegistry, output: EventOutput, expectations: Expectations = new Expectations()) {
     this.registry = registry;
+    this.expectations = expectations;
     this.#output = output;
     this.#tcp = new ProbeTable(registry, registry.tcp);
     this.#udp = new ProbeTable(registry, registry.udp);
@@ -121,6 +122,7 @@ export class AppLayer {
     const parser = state.parser;
     if (parser === null) return;
     const before = flow.transactions.length;
+    this.expectations.aim(view);
     if (parser.data(flow, dir, view.buf, off, end, 0) < 0) this.#parserFailed(view, flow, state);
     this.#bound(flow, before);
   }

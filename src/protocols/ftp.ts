@@ -3,11 +3,10 @@
  * passive, whose files ftp-data.ts reads.
  * Progress: 1 command read, 2 final reply read.
  */
-import type { Flow } from '../flow/index.js';
+import type { Expectations, Flow } from '../flow/index.js';
 import { TO_SERVER } from '../flow/index.js';
 import type { TransactionRecord } from '../pipeline/index.js';
 import { CR, LF, SP, ascii, findNoCase, printable, startsNoCase } from './bytes.js';
-import type { Expectations } from './expectations.js';
 import { FtpTransfer } from './ftp-data.js';
 import { PROBE_MORE, PROBE_NO, PROBE_YES, type AppParser, type AppProtocol, type Upgrade } from './parser.js';
 import { Transaction, type BufferSpec, type ByteSlice } from './transaction.js';
@@ -166,6 +165,7 @@ class FtpParser implements AppParser {
   #active(port: number): void {
     this.#dataPort = port;
     this.#opener = 'server';
+    this.expectations.admit('ftp-active', 'server', port);
   }
 
   #announce(command: 'RETR' | 'STOR', name: Uint8Array): void {
@@ -182,6 +182,7 @@ class FtpParser implements AppParser {
     if (port === 0) return;
     this.#dataPort = port;
     this.#opener = 'client';
+    this.expectations.admit('ftp-passive', 'client', port);
   }
 
   #reply(flow: Flow, buf: Uint8Array, off: number, end: number): void {

@@ -1,6 +1,5 @@
 /** The contract of an application parser. Adding a protocol: one file or folder with an AppProtocol, one registry row. */
-import type { Flow } from '../flow/index.js';
-import type { Expectations } from './expectations.js';
+import type { Expectations, Flow } from '../flow/index.js';
 import type { BufferSpec, Transaction } from './transaction.js';
 
 /** Answer of a probe: not this protocol, more bytes needed, this protocol. */

@@ -1,5 +1,5 @@
 /** TFTP requests (RFC 1350): the transfer itself runs between other ports. */
-import { TO_SERVER, type Flow } from '../flow/index.js';
+import { TO_SERVER, type Expectations, type Flow } from '../flow/index.js';
 import type { TransactionRecord } from '../pipeline/index.js';
 import { printable } from './bytes.js';
 import { MessageTransaction } from './message.js';
@@ -41,9 +41,13 @@ function wordEnd(buf: Uint8Array, off: number, end: number): number {
 class TftpParser implements AppParser {
   #nextId = 0;
 
+  constructor(readonly expectations: Expectations) {}
+
   data(flow: Flow, dir: number, buf: Uint8Array, off: number, end: number): number {
     const opcode = end - off >= 4 ? (buf[off]! << 8) | buf[off + 1]! : 0;
     if (opcode !== READ && opcode !== WRITE) return end - off;
+    // RFC 1350 section 4: the answer comes from a port the server picks for this transfer.
+    if (dir === TO_SERVER) this.expectations.admit('tftp', 'server', this.expectations.clientPort);
     const file = wordEnd(buf, off + 2, end);
     const mode = wordEnd(buf, file + 1, end);
     flow.transactions.push(new TftpTransaction(this.#nextId++, dir, opcode, buf.slice(off + 2, file), buf.slice(Math.min(end, file + 1), mode)));
@@ -71,7 +75,7 @@ export const TFTP_PROTOCOL: AppProtocol = {
   ports: [69],
   portsOnly: true,
   probe,
-  create: () => new TftpParser(),
+  create: (_flow, expectations) => new TftpParser(expectations),
   buffers: [],
   completeToServer: 1,
   completeToClient: 1,

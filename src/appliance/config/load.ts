@@ -1,6 +1,7 @@
 /** The one configuration loader: YAML with positions -> schema -> cross checks -> typed settings. Never starts anything. */
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import type { Helper } from '../../flow/index.js';
 import { LocatedYaml, type PathStep } from './located-yaml.js';
 import type { ConfigProblem } from './problem.js';
 import { portDefinition } from './port-section.js';
@@ -61,7 +62,7 @@ export interface Config {
     readonly cache: string;
   };
   readonly stream: { readonly memcap: number; readonly depth: number; readonly midstream: boolean; readonly max_share_percent: number; readonly overlap: 'rewrite' | 'drop' };
-  readonly flow: { readonly max: number; readonly max_share_percent: number; readonly half_open_share_percent: number; readonly new_per_second: number; readonly timeouts: 'deep-security' | 'conntrack'; readonly strict: boolean };
+  readonly flow: { readonly max: number; readonly max_share_percent: number; readonly half_open_share_percent: number; readonly new_per_second: number; readonly timeouts: 'deep-security' | 'conntrack'; readonly helpers: readonly Helper[]; readonly strict: boolean };
   readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly max_share_percent: number; readonly timeout_seconds: number };
   readonly events: { readonly file: string; readonly types: readonly string[]; readonly rotate: number; readonly keep: number; readonly drops_per_second: number; readonly stats_seconds: number };
   readonly metrics: { readonly listen: string };

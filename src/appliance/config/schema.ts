@@ -3,6 +3,7 @@
  * schema/drawbridge.schema.json are generated from it by scripts/docs.mjs). Rooms own the fragments of their settings.
  */
 import { firewallSchema } from '../../firewall/index.js';
+import { HELPERS } from '../../flow/index.js';
 import { portSection } from './port-section.js';
 import type { JsonSchema } from './validate.js';
 
@@ -140,6 +141,7 @@ export const configSchema: JsonSchema = {
         half_open_share_percent: { type: 'integer', minimum: 1, maximum: 100, default: 10, description: 'Share of the table one VM may fill with unfinished TCP handshakes. Uplinks have no such limit.' },
         new_per_second: { type: 'integer', minimum: 0, maximum: 10_000_000, default: 0, description: 'New flows per second one VM may open; 0 = any number. Uplinks have no such limit.' },
         timeouts: { enum: ['deep-security', 'conntrack'], default: 'conntrack', description: 'Idle timeouts: the profile of either product (docs/configuration.md lists both).' },
+        helpers: { type: 'array', uniqueItems: true, items: { enum: [...HELPERS] }, default: [...HELPERS], description: 'Protocols whose data connections pass as related when their control connection (which must be inspected) announces them: FTP with the client opening (passive) or the server (active), TFTP. A deny rule still stops them.' },
         strict: { type: 'boolean', default: true, description: 'Packets that belong to no connection or lie outside the TCP window are dropped; false only counts them.' },
       },
     },

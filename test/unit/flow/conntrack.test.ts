@@ -60,6 +60,17 @@ const scripts: Record<string, { options?: ConnTrackOptions; steps: Step[] }> = {
       [{ flags: 'A', seq: C + 1, ack: S + 1 }, 'established > ESTABLISHED'],
     ],
   },
+  'simultaneous open: the second SYN+ACK tells its window': {
+    steps: [
+      [{ flags: 'S', seq: C }, 'new > SYN_SENT'],
+      [{ dir: 1, flags: 'S', seq: S }, 'established > SYN_SENT2'],
+      [{ flags: 'SA', seq: C, ack: S + 1 }, 'established > ESTABLISHED'],
+      [{ dir: 1, flags: 'SA', seq: S, ack: C + 1, win: 1000 }, 'established > ESTABLISHED'],
+      [{ flags: 'PA', seq: C + 1, ack: S + 1, data: 600 }, 'established > ESTABLISHED'],
+      [{ flags: 'PA', seq: C + 601, ack: S + 1, data: 400 }, 'established > ESTABLISHED'],
+      [{ flags: 'PA', seq: C + 1003, ack: S + 1, data: 10 }, 'invalid/ct_invalid_seq > ESTABLISHED'],
+    ],
+  },
   'simultaneous open, the responder acknowledges first': {
     steps: [
       [{ flags: 'S', seq: C }, 'new > SYN_SENT'],
@@ -198,8 +209,9 @@ const scripts: Record<string, { options?: ConnTrackOptions; steps: Step[] }> = {
     options: { strict: false, asyncOneside: true },
     steps: [
       [{ flags: 'S', seq: C }, 'new > SYN_SENT'],
-      [{ flags: 'A', seq: C + 1, ack: S + 1 }, 'established > ESTABLISHED'],
-      [{ flags: 'PA', seq: C + 1, ack: S + 1, data: 10 }, 'established > ESTABLISHED'],
+      // As for netfilter, a connection of which one end is silent stays new, whatever its TCP state.
+      [{ flags: 'A', seq: C + 1, ack: S + 1 }, 'new > ESTABLISHED'],
+      [{ flags: 'PA', seq: C + 1, ack: S + 1, data: 10 }, 'new > ESTABLISHED'],
     ],
   },
 };
