@@ -17,10 +17,8 @@ function generator(seed) {
   };
 }
 
-class Host {
-  constructor(address, port, isn, window, scale) {
-    Object.assign(this, { address, port, next: isn, window, scale, peer: null, got: 0, sent: 0, received: 0, limit: window });
-  }
+function host(address, port, isn, window, scale) {
+  return { address, port, next: isn, window, scale, peer: null, last: null, got: 0, sent: 0, received: 0, limit: window };
 }
 
 class Conversation {
@@ -32,8 +30,8 @@ class Conversation {
     const scale = random(2) === 0 ? random(9) : -1;
     const peerScale = scale >= 0 && random(4) > 0 ? random(9) : -1;
     this.scaled = scale >= 0 && peerScale >= 0;
-    this.client = new Host(index * 2, 20_000 + (index % 40_000), random(2 ** 31) * 2, 1000 + random(60_000), scale);
-    this.server = new Host(index * 2 + 1, 80, random(2 ** 31) * 2, 1000 + random(60_000), peerScale);
+    this.client = host(index * 2, 20_000 + (index % 40_000), random(2 ** 31) * 2, 1000 + random(60_000), scale);
+    this.server = host(index * 2 + 1, 80, random(2 ** 31) * 2, 1000 + random(60_000), peerScale);
     this.client.peer = this.server;
     this.server.peer = this.client;
   }
@@ -81,6 +79,11 @@ class Conversation {
     if (l) this.raw(from, l.flags, l.seq, (l.flags & TCP_ACK) === 0 ? 0 : from.got, l.length, l.window, (l.flags & TCP_SYN) !== 0);
   }
 
+  repeatBoth(first) {
+    this.repeat(first);
+    this.repeat(first.peer);
+  }
+
   handshake() {
     const { client, server, random } = this;
     if (random(40) === 0) {
@@ -99,9 +102,9 @@ class Conversation {
     this.send(client, TCP_SYN);
     if (random(8) === 0) this.repeat(client);
     this.send(server, TCP_SYN | TCP_ACK);
-    if (random(8) === 0) this.repeat(client), this.repeat(server);
+    if (random(8) === 0) this.repeatBoth(client);
     this.send(client, TCP_ACK);
-    if (random(12) === 0) this.repeat(server), this.repeat(client);
+    if (random(12) === 0) this.repeatBoth(server);
   }
 
   talk(steps) {
@@ -113,8 +116,10 @@ class Conversation {
       else if (what < 16) this.send(from, TCP_ACK);
       else if (what < 18) this.repeat(from);
       // Keep-alive probe (RFC 1122 section 4.2.3.6) and its answer.
-      else if (what === 18) this.raw(from, TCP_ACK, from.next - 1, from.got, random(2)), this.send(from.peer, TCP_ACK);
-      else this.send(from, TCP_ACK, from.limit - from.sent);
+      else if (what === 18) {
+        this.raw(from, TCP_ACK, from.next - 1, from.got, random(2));
+        this.send(from.peer, TCP_ACK);
+      } else this.send(from, TCP_ACK, from.limit - from.sent);
     }
   }
 
@@ -134,11 +139,14 @@ class Conversation {
       return this.send(second, TCP_ACK);
     }
     this.send(second, TCP_ACK);
-    if (how < 6) for (let i = random(4); i > 0; i--) this.send(second, TCP_ACK, random(500)), this.send(first, TCP_ACK);
+    for (let i = how < 6 ? random(4) : 0; i > 0; i--) {
+      this.send(second, TCP_ACK, random(500));
+      this.send(first, TCP_ACK);
+    }
     this.send(second, TCP_FIN | TCP_ACK);
     if (random(6) === 0) this.repeat(second);
     this.send(first, TCP_ACK);
-    if (random(6) === 0) this.repeat(second), this.repeat(first);
+    if (random(6) === 0) this.repeatBoth(second);
     if (random(6) === 0) this.reopen();
   }
 
