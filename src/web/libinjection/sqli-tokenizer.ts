@@ -74,7 +74,7 @@ function classTable(): Uint8Array {
   add('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ', LETTER);
   add('0123456789.,', AMOUNT);
   add(' []{}<>:\\?=@!#~+-*/&|^%(),\';\t\n\v\f\r"\xa0\0', WORD_END);
-  add(' <>:\\?=@!#~+-*/&|^%(),\';\t\n\v\f\r`"', VARIABLE_END);
+  add(' <>:\\?=@!#~+-*/&|^%(),\';\t\n\v\f\r`"\0', VARIABLE_END);
   add(' \t\n\v\f\r\xa0\0', BLANK);
   return table;
 }
