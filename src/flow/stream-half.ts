@@ -34,6 +34,8 @@ export class StreamHalf {
   depthFrom = 0;
   /** Reassembly stopped here (depth or memory); later bytes are not inspected. */
   stopped = false;
+  /** Reassembled to its end, whatever the depth of the engine: who reads it keeps no more than it needs. */
+  unlimited = false;
   /** Segments that arrived ahead of their turn; owned by StreamEngine. */
   held: SegmentList | null = null;
   /** Budget row of whoever sends these bytes: what they take is booked there. */
@@ -64,6 +66,7 @@ export class StreamHalf {
     this.gap = false;
     this.depthFrom = 0;
     this.stopped = false;
+    this.unlimited = false;
     this.held = null;
     this.finAt = -1;
     this.flushRaw = false;

@@ -330,7 +330,7 @@ export class StreamEngine {
       len = half.finAt - pos;
     }
     const depth = half.depthFrom + this.#depth;
-    if (pos + len > depth) len = depth - pos;
+    if (pos + len > depth && !half.unlimited) len = depth - pos;
     if (len <= 0) return STREAM_OK;
     const end = half.end;
     if (pos !== end || half.held !== null) {
@@ -480,7 +480,7 @@ export class StreamEngine {
   }
 
   #checkDepth(flow: Flow, half: StreamHalf): void {
-    if (half.end < half.depthFrom + this.#depth) return;
+    if (half.end < half.depthFrom + this.#depth || half.unlimited) return;
     half.stopped = true;
     this.#events.add(StreamEvent.reassembly_depth_reached);
     if (flow.uninspected === '') flow.uninspected = 'depth';

@@ -39,6 +39,15 @@ export interface FlowFacts {
   readonly appProto: string;
 }
 
+/** What web protection says about one HTTP transaction. */
+export interface WebRecord {
+  /** The `web` object of the event. */
+  readonly body: Readonly<Record<string, unknown>>;
+  /** Rules that matched, in the order in which they did. */
+  readonly rules: readonly Readonly<Record<string, unknown>>[];
+  readonly blocked: boolean;
+}
+
 export interface EventOutput {
   /**
    * A signature matched. `blocked`: the packet does not pass because of it (EVE alert.action).
@@ -53,4 +62,10 @@ export interface EventOutput {
   transaction(view: PacketView | null, flow: FlowFacts, record: TransactionRecord): void;
   /** Protocol anomaly: decoder, stream or application-layer event by its Suricata name. */
   anomaly(view: PacketView, flow: FlowFacts | null, layer: 'decode' | 'stream' | 'applayer', name: string): void;
+}
+
+/** Where web protection reports. */
+export interface WebEventOutput {
+  /** Rules matched in a transaction, or it was blocked. `view`: the packet that did it, of either direction; null when the flow is over. */
+  web(view: PacketView | null, flow: FlowFacts, record: WebRecord): void;
 }

@@ -6,5 +6,5 @@
 export { Verdict, isDrop } from './verdict.js';
 export { DropReason, DROP_REASONS, type DropReasonRow } from './drop-reason.js';
 export { CtState, CT_STATE_NAMES } from './ct-state.js';
-export type { EventOutput, FlowFacts, SignatureInfo, TransactionRecord } from './event.js';
+export type { EventOutput, FlowFacts, SignatureInfo, TransactionRecord, WebEventOutput, WebRecord } from './event.js';
 export * from './counters.js';

@@ -8,6 +8,8 @@
 import { Expectations, TO_CLIENT, TO_SERVER, type Flow, type StreamHalf } from '../flow/index.js';
 import type { PacketView } from '../packet/packet-view.js';
 import type { EventOutput } from '../pipeline/index.js';
+import type { HttpObserver } from './http-observer.js';
+import { HttpTransaction } from './http1/index.js';
 import { PROBE_MORE, PROBE_YES, type AppParser } from './parser.js';
 import { ProbeTable } from './probe-table.js';
 import { ProtocolRegistry } from './registry.js';
@@ -77,6 +79,8 @@ export class AppLayer {
   readonly packetEvents: string[] = [];
   /** The packet at hand opened more transactions than are kept: some were given up before detection saw them. Cleared by `settle`. */
   unjudged = false;
+  /** Follows HTTP exchanges as they are read; set before the first packet. */
+  observer: HttpObserver | null = null;
   readonly #output: EventOutput;
   readonly expectations: Expectations;
   readonly #pool: AppState[] = [];
@@ -325,6 +329,7 @@ export class AppLayer {
     flow.app = this.registry.idOf(protocol.name);
     flow.appProto = protocol.eveName ?? protocol.name;
     state.parser = protocol.create(flow, this.expectations, announced);
+    if (this.observer !== null) state.parser.observe?.(this.observer);
     this.stats.recognised++;
   }
 
@@ -340,6 +345,7 @@ export class AppLayer {
   #parserFailed(view: PacketView, flow: Flow, state: AppState): void {
     this.stats.parserErrors++;
     flow.uninspected = 'parser-error';
+    if (state.parser?.observe !== undefined) this.observer?.ended(flow, 'parser-error');
     this.#raise(view, flow, 'applayer_parser_error');
     this.#stop(flow, state);
   }
@@ -398,6 +404,7 @@ export class AppLayer {
       const tx = list[i]!;
       this.stats.evicted++;
       if (tx.dirtyToServer || tx.dirtyToClient) this.unjudged = true;
+      if (this.observer !== null && tx instanceof HttpTransaction) this.observer.evicted(flow, tx);
       this.#logOne(null, flow, tx);
       tx.doneToServer = tx.doneToClient = true;
     }

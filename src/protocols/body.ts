@@ -19,6 +19,8 @@ export class Body implements ByteSink {
   decoder: ContentDecoder | null = null;
   #pooled = false;
   #released = false;
+  /** Somebody else who reads the decoded bytes, beyond `limit` too, until it wants no more. */
+  tap: ByteSink | null = null;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -33,13 +35,14 @@ export class Body implements ByteSink {
 
   write(buf: Uint8Array, off: number, len: number): boolean {
     this.total += len;
+    if (this.tap !== null && !this.tap.write(buf, off, len)) this.tap = null;
     const take = this.#released ? 0 : Math.min(len, this.limit - this.len);
     if (take > 0) {
       if (this.len + take > this.buf.length) this.#grow(this.len + take);
       copyBytes(buf, off, take, this.buf, this.len);
       this.len += take;
     }
-    return this.len < this.limit || this.decoder === null;
+    return this.len < this.limit || this.decoder === null || this.tap !== null;
   }
 
   finish(): void {

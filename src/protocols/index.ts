@@ -7,6 +7,7 @@
  */
 export { AppFile, ByteSlice, Transaction, fileOf, type BufferSpec, type FileContent } from './transaction.js';
 export { PROBE_MORE, PROBE_NO, PROBE_YES, type AppParser, type AppProtocol, type Upgrade } from './parser.js';
+export type { HttpExchange, HttpObserver } from './http-observer.js';
 export { ProtocolRegistry, type ProtocolOptions } from './registry.js';
 export { AppLayer, transactionsOf, type AppLayerStats } from './app-layer.js';
 export { HttpTransaction, normaliseUri, DEFAULT_URI_OPTIONS, type Http1Options } from './http1/index.js';

@@ -1,5 +1,6 @@
 /** The contract of an application parser. Adding a protocol: one file or folder with an AppProtocol, one registry row. */
 import type { Expectations, Flow } from '../flow/index.js';
+import type { HttpObserver } from './http-observer.js';
 import type { BufferSpec, Transaction } from './transaction.js';
 
 /** Answer of a probe: not this protocol, more bytes needed, this protocol. */
@@ -27,6 +28,8 @@ export interface AppParser {
   data(flow: Flow, dir: number, buf: Uint8Array, off: number, end: number, position: number): number;
   /** `length` bytes are missing at stream offset `position`. @returns false when the parser cannot go on */
   gap(flow: Flow, dir: number, position: number, length: number): boolean;
+  /** Tell `observer` of every HTTP exchange; only parsers of HTTP have it. */
+  observe?(observer: HttpObserver): void;
   /** The direction was closed in order (FIN) or aborted. */
   close(flow: Flow, dir: number): void;
 }

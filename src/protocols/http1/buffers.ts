@@ -45,16 +45,12 @@ function field(name: string, where: Where, fieldName: FieldName, responseName: F
 export const HTTP1_BUFFERS: readonly BufferSpec<Transaction>[] = [
   spec('http.uri', REQUEST_LINE, (tx, _dir, index, out) => index === 0 && tx.uri(out)),
   spec('http.uri.raw', REQUEST_LINE, (tx, _dir, index, out) => index === 0 && tx.rawUri(out)),
-  spec('http.method', REQUEST_LINE, (tx, _dir, index, out) => index === 0 && tx.methodLen > 0 && out.set(tx.request.raw, tx.methodOff, tx.methodLen)),
-  spec('http.protocol', { toServer: LINE, toClient: LINE }, (tx, dir, index, out) => {
-    if (index !== 0) return false;
-    if (dir === 0) return tx.protocolLen > 0 && out.set(tx.request.raw, tx.protocolOff, tx.protocolLen);
-    return tx.responseProtocolLen > 0 && out.set(tx.response.raw, tx.responseProtocolOff, tx.responseProtocolLen);
-  }),
-  spec('http.request_line', REQUEST_LINE, (tx, _dir, index, out) => index === 0 && tx.request.lineLen > 0 && out.set(tx.request.raw, 0, tx.request.lineLen)),
-  spec('http.response_line', RESPONSE_LINE, (tx, _dir, index, out) => index === 0 && tx.response.lineLen > 0 && out.set(tx.response.raw, 0, tx.response.lineLen)),
+  spec('http.method', REQUEST_LINE, (tx, _dir, index, out) => index === 0 && tx.requestMethod(out)),
+  spec('http.protocol', { toServer: LINE, toClient: LINE }, (tx, dir, index, out) => index === 0 && tx.protocol(dir, out)),
+  spec('http.request_line', REQUEST_LINE, (tx, _dir, index, out) => index === 0 && tx.startLine(0, out)),
+  spec('http.response_line', RESPONSE_LINE, (tx, _dir, index, out) => index === 0 && tx.startLine(1, out)),
   spec('http.stat_code', RESPONSE_LINE, (tx, _dir, index, out) => index === 0 && tx.statusLen > 0 && out.set(tx.response.raw, tx.statusOff, tx.statusLen)),
-  spec('http.stat_msg', RESPONSE_LINE, (tx, _dir, index, out) => index === 0 && tx.messageLen > 0 && out.set(tx.response.raw, tx.messageOff, tx.messageLen)),
+  spec('http.stat_msg', RESPONSE_LINE, (tx, _dir, index, out) => index === 0 && tx.reason(out)),
   spec('http.header', BOTH, (tx, dir, index, out) => index === 0 && tx.head(dir).header(tx.head(dir).find(COOKIES[dir]!), out)),
   spec('http.header.raw', BOTH, (tx, dir, index, out) => {
     const head = tx.head(dir);

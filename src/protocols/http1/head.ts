@@ -33,6 +33,15 @@ const NAME_EXTRA = 1;
 const VALUE_EXTRA = 2;
 const REPEATED = 4;
 
+/** Columns of a row of the list of all fields as they came. */
+const SEEN_EXTRA = 0;
+const SEEN_NAME = 1;
+const SEEN_NAME_LEN = 2;
+const SEEN_VALUE = 3;
+const SEEN_VALUE_LEN = 4;
+const SEEN_COLUMNS = 5;
+const NO_ROWS = new Int32Array(0);
+
 /** Fields beyond this many are not kept (libhtp's number_headers_limit). */
 export const FIELD_LIMIT = 1024;
 
@@ -46,6 +55,12 @@ export class MessageHead {
   count = 0;
   /** Times a repeated field was dropped or joined. */
   repetitions = 0;
+  /** Keep the list of all fields as they came, too: repeated ones are not joined there. */
+  keepsAll = false;
+  /** Rows of that list, and whether some did not fit. */
+  seen = 0;
+  seenLost = false;
+  #seen: Int32Array = NO_ROWS;
   #extra: Uint8Array = new Uint8Array(0);
   #extraLen = 0;
   #rows = new Int32Array(COLUMNS * 16);
@@ -57,6 +72,8 @@ export class MessageHead {
     this.lineLen = 0;
     this.blockOff = 0;
     this.clearFields();
+    this.keepsAll = false;
+    if (this.#seen.length > SEEN_COLUMNS * 128) this.#seen = NO_ROWS;
     if (this.raw.length > 16384) this.raw = new Uint8Array(512);
     if (this.#extra.length > 16384) this.#extra = new Uint8Array(0);
     if (this.#rows.length > COLUMNS * 128) this.#rows = new Int32Array(COLUMNS * 16);
@@ -66,6 +83,8 @@ export class MessageHead {
   clearFields(): void {
     this.count = 0;
     this.repetitions = 0;
+    this.seen = 0;
+    this.seenLost = false;
     this.#extraLen = 0;
     this.#known.fill(-1);
     this.#derived.forget();
@@ -116,6 +135,7 @@ export class MessageHead {
    * @returns the row it is kept in: its own, that of the first field of this name, or -1 when there are too many
    */
   addField(inExtra: boolean, nameOff: number, nameLen: number, valueOff: number, valueLen: number): number {
+    if (this.keepsAll) this.#keep(inExtra, nameOff, nameLen, valueOff, valueLen);
     const src = inExtra ? this.#extra : this.raw;
     let hash = 0;
     let real = 0; // length of the name without NUL bytes
@@ -148,6 +168,34 @@ export class MessageHead {
     rows[at + HASH] = hash;
     if (id >= 0) this.#known[id] = row;
     return row;
+  }
+
+  #keep(inExtra: boolean, nameOff: number, nameLen: number, valueOff: number, valueLen: number): void {
+    if (this.seen >= FIELD_LIMIT) {
+      this.seenLost = true;
+      return;
+    }
+    const at = this.seen++ * SEEN_COLUMNS;
+    if (at + SEEN_COLUMNS > this.#seen.length) {
+      const rows = new Int32Array(Math.max(SEEN_COLUMNS * 16, this.#seen.length * 2));
+      rows.set(this.#seen);
+      this.#seen = rows;
+    }
+    const rows = this.#seen;
+    rows[at + SEEN_EXTRA] = inExtra ? 1 : 0;
+    rows[at + SEEN_NAME] = nameOff;
+    rows[at + SEEN_NAME_LEN] = nameLen;
+    rows[at + SEEN_VALUE] = valueOff;
+    rows[at + SEEN_VALUE_LEN] = valueLen;
+  }
+
+  /** Field `index` of the list of all fields (keepsAll). */
+  fieldSeen(index: number, name: ByteSlice, value: ByteSlice): void {
+    const at = index * SEEN_COLUMNS;
+    const rows = this.#seen;
+    const src = rows[at + SEEN_EXTRA] === 0 ? this.raw : this.#extra;
+    name.set(src, rows[at + SEEN_NAME]!, rows[at + SEEN_NAME_LEN]!);
+    value.set(src, rows[at + SEEN_VALUE]!, rows[at + SEEN_VALUE_LEN]!);
   }
 
   #identify(src: Uint8Array, off: number, len: number, real: number): number {

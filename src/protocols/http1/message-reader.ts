@@ -24,6 +24,8 @@ export const State = {
 
 /** Longest line that is accepted, as libhtp's hard field limit. */
 export const LINE_LIMIT = 18000;
+/** Bytes of a whole head that are kept: no server takes as many. */
+const HEAD_LIMIT = 1 << 20;
 /** Folding adds no more to a field than this. */
 const FOLD_LIMIT = 65536;
 /** Control bytes tolerated around a chunk length. */
@@ -64,6 +66,8 @@ export abstract class MessageReader {
   /** Bytes right behind a complete message that start no other one. @returns how many of them belong to its body */
   protected abstract takeUnexpectedBody(buf: Uint8Array, off: number, end: number): number;
   protected abstract badChunk(): void;
+  /** Bytes came where none can belong to a message. */
+  protected abstract ignored(): void;
   protected abstract event(name: 'missing_colon' | 'invalid_name' | 'invalid_folding' | 'too_long' | 'too_many' | 'chunk_extension' | 'repetition'): void;
   /** A colon in a folded line starts a new field (libhtp does so for HTTP/1.1 responses). */
   protected abstract get colonEndsFold(): boolean;
@@ -121,6 +125,7 @@ export abstract class MessageReader {
       case State.CHUNK_LENGTH:
         return this.#chunkLength(buf, end);
       case State.IGNORE:
+        this.ignored();
         this.pos = end;
         return false;
       default:
@@ -226,6 +231,10 @@ export abstract class MessageReader {
   }
 
   #raw(buf: Uint8Array, start: number, next: number): number {
+    if (this.head.rawLen > HEAD_LIMIT) {
+      this.event('too_long');
+      this.failed = true;
+    }
     return this.head.appendRaw(buf, start, next - start);
   }
 

@@ -1,6 +1,7 @@
 /** HTTP/1 on one connection: the two readers and how their transactions belong together. */
 import type { Flow } from '../../flow/index.js';
 import { TO_SERVER } from '../../flow/index.js';
+import type { HttpObserver } from '../http-observer.js';
 import type { AppParser, Upgrade } from '../parser.js';
 import type { Http1Options } from './options.js';
 import { RequestReader } from './request-reader.js';
@@ -11,6 +12,8 @@ import { HttpTransaction } from './transaction.js';
 export class Http1Parser implements AppParser {
   readonly options: Http1Options;
   upgrade: Upgrade = '';
+  /** Told of everything as it is read; null when nobody wants to know. */
+  observer: HttpObserver | null = null;
   readonly #request = new RequestReader(this);
   readonly #response = new ResponseReader(this);
   #nextId = 0;
@@ -21,8 +24,13 @@ export class Http1Parser implements AppParser {
     this.options = options;
   }
 
+  observe(observer: HttpObserver): void {
+    this.observer = observer;
+  }
+
   openTransaction(flow: Flow, hasRequest: boolean): HttpTransaction {
     const tx = new HttpTransaction(this.#nextId++, this.options.uri, hasRequest);
+    if (this.observer !== null) tx.request.keepsAll = tx.response.keepsAll = true;
     flow.transactions.push(tx);
     return tx;
   }
@@ -45,13 +53,14 @@ export class Http1Parser implements AppParser {
   }
 
   /** The response to CONNECT arrived: go on in the tunnel, or read the next request. */
-  connectAnswered(accepted: boolean): void {
-    if (accepted) this.upgraded();
+  connectAnswered(flow: Flow, accepted: boolean): void {
+    if (accepted) this.upgraded(flow);
     else if (this.#request.state === State.WAIT) this.#request.state = State.LINE;
   }
 
   /** Both directions go on in another protocol. */
-  upgraded(): void {
+  upgraded(flow: Flow): void {
+    this.observer?.ended(flow, 'upgrade');
     this.upgrade = 'any';
     this.#request.state = State.WAIT;
     this.#response.state = State.WAIT;

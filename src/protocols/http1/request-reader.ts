@@ -59,6 +59,8 @@ export class RequestReader extends MessageReader {
   protected readonly lenientCr = false;
   readonly #parser: Http1Parser;
   tx: HttpTransaction | null = null;
+  /** The observer knows that this direction is not followed any more. */
+  #told = false;
 
   constructor(parser: Http1Parser) {
     super();
@@ -92,6 +94,7 @@ export class RequestReader extends MessageReader {
     else {
       // HTTP/0.9: no fields, no body, nothing after it
       tx.version = 9;
+      this.#parser.observer?.requestHead(this.flow, tx);
       this.complete();
       this.state = State.IGNORE;
     }
@@ -182,6 +185,7 @@ export class RequestReader extends MessageReader {
     }
     const lengthRow = head.find(FIELD['content-length']);
     if (lengthRow >= 0 && head.repeated(lengthRow)) tx.addEvent('http.duplicate_content_length_field_in_request');
+    this.#parser.observer?.requestHead(this.flow, tx);
     if (tx.method === Method.CONNECT) {
       this.complete();
       this.state = State.WAIT;
@@ -238,6 +242,7 @@ export class RequestReader extends MessageReader {
     const body = new Body(options.requestBodyLimit);
     tx.requestBody = body;
     tx.progressToServer = Progress.BODY;
+    body.tap = this.#parser.observer?.bodySink(this.flow, tx, 0) ?? null;
     if (tx.request.field(FIELD['content-encoding'], scratch)) attachDecoder(tx, body, scratch, options);
     if (tx.method !== Method.POST && tx.method !== Method.PUT) return;
     if (tx.request.field(FIELD['content-type'], scratch) && startsNoCase(scratch.buf, scratch.off, scratch.off + scratch.len, MULTIPART)) {
@@ -274,6 +279,7 @@ export class RequestReader extends MessageReader {
     tx.doneToServer = true;
     tx.dirtyToServer = true;
     this.state = State.LINE;
+    this.#parser.observer?.requestEnd(this.flow, tx);
   }
 
   /** Servers and browsers that read on take what follows and is no message for more of the body, so it is inspected as such. */
@@ -287,12 +293,20 @@ export class RequestReader extends MessageReader {
     if (i === start || i === end || methodOf(buf, start, i - start) !== Method.UNKNOWN) return 0;
     let stop = i;
     while (stop < end && buf[stop] !== 10) stop++;
+    // for a server it may well be a request, with a method that nobody has heard of
+    if (this.#parser.observer !== null && namesVersion(buf, i, stop)) return 0;
     if (stop < end) stop++;
     tx.addEvent('http.request_body_unexpected');
     tx.requestBody ??= new Body(this.#parser.options.requestBodyLimit);
     tx.requestBody.receive(buf, off, stop - off);
     tx.dirtyToServer = true;
     return stop - off;
+  }
+
+  protected ignored(): void {
+    if (this.#told) return;
+    this.#told = true;
+    this.#parser.observer?.ended(this.flow, 'parser-error');
   }
 
   protected badChunk(): void {
@@ -321,6 +335,11 @@ const EVENTS = {
   chunk_extension: 'http.request_chunk_extension',
   repetition: 'http.request_header_repetition',
 } as const;
+
+/** Does the rest of a line hold " HTTP/", as request lines do? A line whose end is not there yet gets the benefit of the doubt. */
+function namesVersion(buf: Uint8Array, off: number, end: number): boolean {
+  return buf[end] !== 10 || findNoCase(buf, off, end, HTTP) >= 0;
+}
 
 function portOf(buf: Uint8Array, off: number, end: number): number {
   let n = 0;

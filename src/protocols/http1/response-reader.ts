@@ -44,12 +44,14 @@ export class ResponseReader extends MessageReader {
       this.tx = this.#parser.nextResponse(this.flow);
       if (this.tx.version === 9 && this.tx.hasRequest) {
         // HTTP/0.9: everything is body
+        this.tx.responding = true;
         this.#beginBody(this.tx, false);
         this.state = State.BODY_CLOSE;
         return true;
       }
     }
     const tx = this.tx;
+    tx.responding = true;
     if (!this.findLine(buf, end, true)) return false;
     const off = this.lineOff;
     const len = this.lineEnd - off;
@@ -126,20 +128,27 @@ export class ResponseReader extends MessageReader {
       head.value(lengthRow, scratch);
       length = contentLength(scratch.buf, scratch.off, scratch.len);
     }
+    const observer = this.#parser.observer;
+    // Interim responses; Suricata, whose rules count on it, takes all but 100 for final ones.
+    const interim = (tx.status === 100 || (observer !== null && tx.status > 101 && tx.status < 200)) && !coded && length <= 0;
+    if (observer !== null && !interim) observer.responseHead(this.flow, tx);
     if (tx.method === Method.CONNECT) {
       const accepted = tx.status >= 200 && tx.status <= 299;
       if (accepted) this.complete();
-      this.#parser.connectAnswered(accepted);
+      this.#parser.connectAnswered(this.flow, accepted);
       if (accepted) return;
     }
     if (tx.status === 101 && !coded && lengthRow < 0) {
       this.complete();
-      this.#parser.upgraded();
+      this.#parser.upgraded(this.flow);
       return;
     }
-    if (tx.status === 100 && !coded && length <= 0) {
-      if (tx.seen100) tx.addEvent('http.100_continue_already_seen');
-      tx.seen100 = true;
+    if (interim) {
+      if (tx.status === 100) {
+        if (tx.seen100) tx.addEvent('http.100_continue_already_seen');
+        tx.seen100 = true;
+      }
+      tx.responding = false;
       head.clearFields();
       tx.invalidate(1);
       this.state = State.LINE;
@@ -182,6 +191,7 @@ export class ResponseReader extends MessageReader {
     const body = new Body(options.responseBodyLimit);
     tx.responseBody = body;
     tx.progressToClient = Progress.BODY;
+    body.tap = this.#parser.observer?.bodySink(this.flow, tx, 1) ?? null;
     let name: Uint8Array | null = null;
     if (withHead) {
       const head = tx.response;
@@ -210,6 +220,7 @@ export class ResponseReader extends MessageReader {
     tx.doneToClient = true;
     tx.dirtyToClient = true;
     this.state = State.LINE;
+    this.#parser.observer?.responseEnd(this.flow, tx);
   }
 
   /** Servers and browsers that read on take what follows and is no message for more of the body, so it is inspected as such. */
@@ -226,6 +237,10 @@ export class ResponseReader extends MessageReader {
     body.complete = true;
     tx.dirtyToClient = true;
     return stop - off;
+  }
+
+  protected ignored(): void {
+    // Only requests lead there.
   }
 
   protected badChunk(): void {

@@ -1,6 +1,7 @@
 /** One HTTP/1 exchange: what the readers filled in and the buffers built from it on demand. */
 import type { TransactionRecord } from '../../pipeline/index.js';
 import { ascii, lower, printable } from '../bytes.js';
+import type { HttpExchange } from '../http-observer.js';
 import { AppFile, ByteSlice, Transaction } from '../transaction.js';
 import type { Body } from '../body.js';
 import { FIELD, giveHead, MessageHead, takeHead } from './head.js';
@@ -21,7 +22,7 @@ export const Method = { UNKNOWN: 0, HEAD: 1, CONNECT: 2, POST: 3, PUT: 4, OTHER:
 const scratch = new ByteSlice();
 const parts = new UriParts();
 
-export class HttpTransaction extends Transaction {
+export class HttpTransaction extends Transaction implements HttpExchange {
   readonly request: MessageHead = takeHead();
   readonly response: MessageHead = takeHead();
   readonly uriOptions: UriOptions;
@@ -48,6 +49,9 @@ export class HttpTransaction extends Transaction {
   responseBody: Body | null = null;
   multipart: Multipart | null = null;
   seen100 = false;
+  /** Some of the final response was read. */
+  responding = false;
+  observed: object | null = null;
   /** A request was seen for this exchange. */
   readonly hasRequest: boolean;
   #uri: Uint8Array | null = null;
@@ -64,6 +68,7 @@ export class HttpTransaction extends Transaction {
   }
 
   override release(): void {
+    this.observed = null;
     if (this.#released) return;
     this.#released = true;
     giveHead(this.request);
@@ -120,6 +125,36 @@ export class HttpTransaction extends Transaction {
       this.#host = host;
     }
     return out.set(this.#host, 0, this.#host.length);
+  }
+
+  startLine(dir: number, out: ByteSlice): boolean {
+    const head = this.head(dir);
+    return head.lineLen > 0 && out.set(head.raw, 0, head.lineLen);
+  }
+
+  requestMethod(out: ByteSlice): boolean {
+    return this.methodLen > 0 && out.set(this.request.raw, this.methodOff, this.methodLen);
+  }
+
+  protocol(dir: number, out: ByteSlice): boolean {
+    if (dir === 0) return this.protocolLen > 0 && out.set(this.request.raw, this.protocolOff, this.protocolLen);
+    return this.responseProtocolLen > 0 && out.set(this.response.raw, this.responseProtocolOff, this.responseProtocolLen);
+  }
+
+  reason(out: ByteSlice): boolean {
+    return this.messageLen > 0 && out.set(this.response.raw, this.messageOff, this.messageLen);
+  }
+
+  fieldCount(dir: number): number {
+    return this.head(dir).seen;
+  }
+
+  field(dir: number, index: number, name: ByteSlice, value: ByteSlice): void {
+    this.head(dir).fieldSeen(index, name, value);
+  }
+
+  fieldsLost(dir: number): boolean {
+    return this.head(dir).seenLost;
   }
 
   /** "Name: value" of one field (http.request_header, http.response_header). */
