@@ -21,6 +21,7 @@ import { CSUM_BAD, MAX_TUNNEL_DEPTH, PROTO_TCP, PROTO_UDP, PacketView, TCP_ACK, 
 import { CtState, DropReason, Verdict, isDrop } from '../pipeline/index.js';
 import { PortPolicies, isSynAlone, type Ips } from '../ips/index.js';
 import type { AppLayer } from '../protocols/index.js';
+import type { WebStage } from '../web/index.js';
 import type { Inspector } from '../vswitch/index.js';
 import { traceConnection, traceFirewall, tracePacket, traceStream, traceVerdict } from './explain-words.js';
 import type { Fragments } from './fragments.js';
@@ -44,6 +45,8 @@ export interface DataPlaneParts {
   readonly app: AppLayer;
   /** null = payload is not inspected at all. */
   readonly ips: Ips | null;
+  /** null = HTTP is not judged by web rules. */
+  readonly web: WebStage | null;
   readonly firewall: Firewall | null;
   readonly firewallState: FirewallState | null;
   readonly refusals: RefusalHandler;
@@ -340,14 +343,16 @@ export class DataPlane implements Inspector, StreamSink {
   /** Reassembly, application parsers and rules for a packet that may pass so far. */
   #inspectFlow(view: PacketView, ct: number): number {
     const p = this.#p;
-    if (p.ips === null || p.ips.ports.modeOf(view) === PortPolicies.OFF) return Verdict.NONE;
+    const byRules = p.ips !== null && p.ips.ports.modeOf(view) !== PortPolicies.OFF;
+    const web = p.web !== null && p.web.wants(view) ? p.web : null;
+    if (!byRules && web === null) return Verdict.NONE;
     // An ICMP error is no part of the flow it is about; an announced connection is its own flow.
     const tracked = view.flowId >= 0 && ct !== CtState.INVALID && (ct !== CtState.RELATED || view.proto === PROTO_TCP || view.proto === PROTO_UDP);
     let flow: Flow | null = null;
     if (tracked) {
       if (view.proto === PROTO_TCP) {
         // Connections that nobody answers never need an object, unless a rule keeps something about their first packet.
-        const opens = view.payloadLen === 0 && isSynAlone(view.tcpFlags) && !p.ips.rules.needsFlowAtSyn;
+        const opens = view.payloadLen === 0 && isSynAlone(view.tcpFlags) && !(byRules && p.ips.rules.needsFlowAtSyn);
         flow = opens ? p.pool.flowOf(view.flowId) : p.pool.attach(view);
         if (flow === null) {
           if (p.enforce && !opens) {
@@ -356,10 +361,12 @@ export class DataPlane implements Inspector, StreamSink {
           }
         } else {
           this.#flow = flow;
+          if (web !== null) web.begin(view, flow);
+          if (!byRules) leaveToWeb(flow);
           if (this.streams.segment(view, flow) === STREAM_DROP) return Verdict.DROP;
           if (this.tracer !== null) traceStream(this.tracer, view, flow);
         }
-      } else if (view.payloadLen > 0 || p.ips.rules.needsFlowObjects) {
+      } else if (view.payloadLen > 0 || p.ips!.rules.needsFlowObjects) {
         flow = p.pool.attach(view);
         this.#flow = flow;
         if (flow !== null && view.proto === PROTO_UDP) p.app.datagram(view, flow);
@@ -372,8 +379,15 @@ export class DataPlane implements Inspector, StreamSink {
       verdict = Verdict.DROP_FLOW;
     }
     if (flow.toServer.closed && flow.toClient.closed && !this.streams.inline) this.#closed(view, flow);
+    if (web !== null) verdict = this.#web(web, view, flow, verdict);
     p.app.settle(view, flow);
     return view.proto === PROTO_TCP && view.payloadLen > 0 ? wholeFlow(verdict) : verdict;
+  }
+
+  /** What web rules decided while the packet was being read. */
+  #web(web: WebStage, view: PacketView, flow: Flow, verdict: number): number {
+    const decided = web.verdict(view, flow);
+    return Math.max(verdict, decided);
   }
 
   #prevents(view: PacketView): boolean {
@@ -393,6 +407,12 @@ export class DataPlane implements Inspector, StreamSink {
     const { ips } = this.#p;
     return ips === null ? Verdict.NONE : ips.inspect(view, flow);
   }
+}
+
+/** Nobody but web protection reads the flow: nothing is kept for rules, and only HTTP is followed. */
+function leaveToWeb({ toServer, toClient, app, appProto }: Flow): void {
+  toServer.inspectDone = toClient.inspectDone = true;
+  if (app > 0 && appProto !== 'http') toServer.parseDone = toClient.parseDone = true;
 }
 
 /** A checksum that the packet's receiver would refuse it for. Those left to a card, or vouched for by one, are not looked at. */

@@ -10,17 +10,19 @@ import { Firewall, FirewallState, RECON_NAMES, Rejecter, type FirewallPolicy, ty
 import { Ips, PortPolicies, type RuleSet } from '../ips/index.js';
 import { D_STRIDE, D_TS_SEC, D_TS_USEC, FrameBatch, PacketView } from '../packet/index.js';
 import {
-  Counters, DROP_REASONS, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_ANSWERS_LIMITED, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED, G_FLOWS_EVICTED, G_FRAGMENTS,
+  Counters, DROP_REASONS, DropReason, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_ANSWERS_LIMITED, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED, G_FLOWS_EVICTED, G_FRAGMENTS,
   G_GENERATION, G_NORMALISED, G_PCRE_LIMIT, G_STREAM_BYTES, G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, P_DROPS, P_FLOWS, P_HALF_OPEN, Verdict,
 } from '../pipeline/index.js';
 import { AppLayer, ProtocolRegistry } from '../protocols/index.js';
 import { PcapMirror, PortSet, Switch, type PcapMirrorOptions, type Port, type SwitchPortConfig } from '../vswitch/index.js';
+import { WebStage, type WebPolicies, type ExceptionPolicy, type TransactionSource, type WebMode } from '../web/index.js';
 import { DataPlane, MidstreamPolicy, type RefusalHandler } from './data-plane.js';
 import type { EngineSettings } from './engine-settings.js';
 import { EveWriter } from './events/eve.js';
 import type { EventSink } from './events/sink.js';
 import { flowEndView, summarise } from './flow-report.js';
 import { Fragments } from './fragments.js';
+import { WebAnswers } from './web-answers.js';
 
 export interface SessionPort {
   readonly config: SwitchPortConfig;
@@ -28,12 +30,25 @@ export interface SessionPort {
   /** VM index, -1 = none. */
   readonly vm: number;
   readonly ips: 'prevent' | 'detect' | 'off';
+  /** Are requests to its VM judged by web rules? Default off. */
+  readonly web?: WebMode;
   readonly failOpenEngine: boolean;
   readonly failOpenSanity: boolean;
   /** What its VM, or the port itself when it belongs to none, may take of the shared tables; ports of one VM say the same. */
   readonly budget?: Budget;
   /** A passive port that can send answers (resets, ICMP errors) by a way of its own. */
   readonly answers?: boolean;
+}
+
+/** Web protection; see WebStageOptions. */
+export interface SessionWeb {
+  readonly engine: TransactionSource;
+  readonly policies: WebPolicies;
+  readonly unparsable: ExceptionPolicy;
+  readonly memcap: number;
+  readonly flowMemcap: number;
+  readonly memcapPolicy: ExceptionPolicy;
+  readonly maxPipelined: number;
 }
 
 export interface SessionOptions {
@@ -45,6 +60,8 @@ export interface SessionOptions {
   readonly firewall: FirewallPolicy | null;
   /** null = payload is not inspected. */
   readonly rules: RuleSet | null;
+  /** null or absent = no port has web protection. */
+  readonly web?: SessionWeb | null;
   readonly registry: ProtocolRegistry;
   readonly events: { readonly sink: EventSink; readonly types: ReadonlySet<string>; readonly packetSource: string; readonly host?: string; readonly dropsPerSecond: number };
   readonly counters?: Counters;
@@ -95,6 +112,8 @@ export class Session implements RefusalHandler {
   readonly #firewall: Firewall | null;
   readonly #firewallState: FirewallState | null;
   readonly #rejecter: Rejecter | null;
+  readonly #web: WebStage | null;
+  readonly #webAnswers: WebAnswers | null;
   readonly #mirrors: PcapMirror[] = [];
   /** By port index: 1 = an answer to a refused packet can be sent. */
   readonly #answers: Uint8Array;
@@ -152,6 +171,11 @@ export class Session implements RefusalHandler {
             logged: (view, vm, direction, sid) => this.#firewallEvent(view, 'logged', vm, direction, 0, sid),
             wouldDrop: (view, vm, direction, reason, sid) => this.#firewallEvent(view, 'would_drop', vm, direction, reason, sid),
           });
+    this.#web =
+      o.web === null || o.web === undefined
+        ? null
+        : new WebStage({ ...o.web, events: this.eve, enforce: s.enforce, portModes: Uint8Array.from(o.ports, (p) => p.web ?? 0), vmNames: vmOfPort });
+    this.#app.observer = this.#web;
     this.plane = new DataPlane({
       table: this.table,
       pool: this.#pool,
@@ -159,6 +183,7 @@ export class Session implements RefusalHandler {
       fragments: new Fragments(this.#defrag),
       app: this.#app,
       ips: this.#ips,
+      web: this.#web,
       firewall: this.#firewall,
       firewallState: this.#firewallState,
       refusals: this,
@@ -190,6 +215,7 @@ export class Session implements RefusalHandler {
     });
     this.#answers = Uint8Array.from(o.ports, (p) => Number(p.config.passive !== true || p.answers === true));
     this.#rejecter = s.enforce ? new Rejecter({ budgets }) : null;
+    this.#webAnswers = this.#web === null || this.#rejecter === null ? null : new WebAnswers(this.#web, this.#rejecter, this.batch);
     this.eve.generation = this.generation;
     this.counters.set(G_GENERATION, this.generation);
     try {
@@ -274,6 +300,7 @@ export class Session implements RefusalHandler {
       app_layer: this.#app.stats,
       stream: { memory: this.#streams.pool.inUse, memcap: this.#streams.memcapHits, normalised: this.#streams.normalised, gaps: this.#streams.gaps },
       ips: this.#ips?.counters ?? {},
+      ...(this.#web === null ? {} : { web: this.#web.counters }),
       ...(this.#mirrors.length > 0 ? { mirrors: this.#mirrors.map((m) => ({ written: m.written, limited: m.limited, failed: m.failed })) } : {}),
     };
   }
@@ -306,9 +333,19 @@ export class Session implements RefusalHandler {
 
   refused(view: PacketView, flow: Flow | null): void {
     if (this.eve.logsDrops) this.eve.drop(view, flow ?? (view.flowId >= 0 ? this.#facts(view.flowId) : null));
-    if (this.#rejecter !== null && (view.verdict === Verdict.REJECT || view.verdict === Verdict.REJECT_FLOW)) {
+    if (this.#webAnswers !== null && flow !== null && this.#web!.answer(flow) !== null) this.#answerWeb(this.#webAnswers, view, flow);
+    else if (this.#rejecter !== null && (view.verdict === Verdict.REJECT || view.verdict === Verdict.REJECT_FLOW)) {
       this.#answer(this.#rejecter, view, view.verdict === Verdict.REJECT_FLOW);
     }
+  }
+
+  #answerWeb(answers: WebAnswers, view: PacketView, flow: Flow): void {
+    const { ingress, egress } = view;
+    if (this.#answers[ingress] === 0) return;
+    if (this.#o.ports[ingress]!.config.passive === true) view.egress = ingress;
+    if (view.reason === DropReason.web_rule) answers.blocked(view, flow);
+    else if (view.reason === DropReason.flow_dropped) answers.talkedOn(view, flow);
+    view.egress = egress;
   }
 
   /** Queue the RST or ICMP error; a full transmit table loses it, which the sender's retransmission repairs. */
@@ -345,13 +382,13 @@ export class Session implements RefusalHandler {
 
   #flowEnds(id: number, cause: EndCause): void {
     const flow = this.#pool.flowOf(id);
-    if (flow !== null && this.#ips !== null && !this.table.hasFlags(id, S_DROPPED)) {
+    if (flow !== null && (this.#ips !== null || this.#web !== null) && !this.table.hasFlags(id, S_DROPPED)) {
       try {
         for (const dir of [0, 1]) {
           flowEndView(this.#endView, this.table, id, dir);
           this.#streams.finish(this.#endView, flow, dir);
           this.#app.end(flow, dir);
-          this.#ips.inspectEnd(this.#endView, flow);
+          this.#ips?.inspectEnd(this.#endView, flow);
         }
         this.#app.settle(null, flow);
       } catch (error) {
@@ -369,6 +406,7 @@ export class Session implements RefusalHandler {
 
   #releaseFlow(flow: Flow): void {
     this.#ips?.release(flow);
+    this.#web?.release(flow);
     this.#app.release(flow);
     this.#streams.release(flow);
   }

@@ -12,6 +12,9 @@ import type { Budgets } from '../flow/index.js';
 import { TokenBuckets } from '../util/index.js';
 
 const TTL = 64;
+/** Receive window of a host that is about to close. */
+const WINDOW = 0xffff;
+const NOTHING = new Uint8Array(0);
 const IPV4_HEADER = 20;
 const IPV6_HEADER = 40;
 const TCP_HEADER = 20;
@@ -69,15 +72,7 @@ export class Rejecter {
     this.senderPort = -1;
     this.receiverRow = -1;
     this.receiverPort = -1;
-    if (!isAnswerable(view)) {
-      this.unanswerable++;
-      return 0;
-    }
-    const budgets = this.#budgets;
-    if ((budgets !== null && !budgets.answers.take(budgets.row(view.ingress), 1, view.tsSec, view.tsUsec)) || !this.#bucket.take(0, 1, view.tsSec, view.tsUsec)) {
-      this.limited++;
-      return 0;
-    }
+    if (!this.#admits(view)) return 0;
     this.senderRow = view.proto === PROTO_TCP ? this.#resetSender(batch, view) : this.#unreachable(batch, view);
     this.senderPort = this.senderRow < 0 ? -1 : view.ingress;
     const opening = (view.tcpFlags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
@@ -90,30 +85,60 @@ export class Rejecter {
     return built;
   }
 
+  /**
+   * One segment of a conversation that the appliance ends in the name of one of its hosts. The caller knows the numbers: those of
+   * `view` may lie before or behind what its receiver has got.
+   * @param view TCP packet of that conversation; its bytes stay as they are
+   * @param back true: to the sender of the packet, false: on to its receiver
+   * @param payload may be empty; together with the headers it has to fit the MTU
+   * @returns row, to be sent by view.ingress (back) or view.egress; -1 = must not be answered, too many, no room
+   */
+  segment(batch: FrameBatch, view: PacketView, back: boolean, seq: number, ack: number, flags: number, payload: Uint8Array): number {
+    if (!this.#admits(view)) return -1;
+    const row = this.#segment(batch, view, back, seq, ack, flags, payload);
+    if (row >= 0) this.sent++;
+    return row;
+  }
+
+  #admits(view: PacketView): boolean {
+    if (!isAnswerable(view)) {
+      this.unanswerable++;
+      return false;
+    }
+    const budgets = this.#budgets;
+    if ((budgets !== null && !budgets.answers.take(budgets.row(view.ingress), 1, view.tsSec, view.tsUsec)) || !this.#bucket.take(0, 1, view.tsSec, view.tsUsec)) {
+      this.limited++;
+      return false;
+    }
+    return true;
+  }
+
   /** RFC 9293 section 3.5.2: to a segment with ACK answer with its ACK number, otherwise acknowledge all it sent. */
   #resetSender(batch: FrameBatch, view: PacketView): number {
-    if ((view.tcpFlags & TCP_ACK) !== 0) return this.#reset(batch, view, true, view.ack, 0, TCP_RST);
+    if ((view.tcpFlags & TCP_ACK) !== 0) return this.#segment(batch, view, true, view.ack, 0, TCP_RST, NOTHING);
     const length = view.payloadLen + ((view.tcpFlags & TCP_SYN) === 0 ? 0 : 1) + ((view.tcpFlags & TCP_FIN) === 0 ? 0 : 1);
-    return this.#reset(batch, view, true, 0, (view.seq + length) | 0, TCP_RST | TCP_ACK);
+    return this.#segment(batch, view, true, 0, (view.seq + length) | 0, TCP_RST | TCP_ACK, NOTHING);
   }
 
   /** In the name of the sender, with the sequence number the refused segment had: exactly what the receiver waits for (RFC 5961). */
   #resetReceiver(batch: FrameBatch, view: PacketView): number {
     const acks = (view.tcpFlags & TCP_ACK) !== 0;
-    return this.#reset(batch, view, false, view.seq, acks ? view.ack : 0, acks ? TCP_RST | TCP_ACK : TCP_RST);
+    return this.#segment(batch, view, false, view.seq, acks ? view.ack : 0, acks ? TCP_RST | TCP_ACK : TCP_RST, NOTHING);
   }
 
   /** @param back true: to the sender of the packet, false: on to its receiver */
-  #reset(batch: FrameBatch, view: PacketView, back: boolean, seq: number, ack: number, flags: number): number {
+  #segment(batch: FrameBatch, view: PacketView, back: boolean, seq: number, ack: number, flags: number, payload: Uint8Array): number {
     const linkLen = view.l3Off - view.off;
     const ipLen = (view.ipVersion === 4 ? IPV4_HEADER : IPV6_HEADER) + TCP_HEADER;
-    const row = this.#row(batch, view, linkLen + ipLen, back);
+    const row = this.#row(batch, view, linkLen + ipLen + payload.length, back);
     if (row < 0) return -1;
     const buf = batch.arena;
     const l3 = putLink(buf, batch.desc[row * D_STRIDE + D_OFF], view, back);
     const at = putIp(buf, l3, view, back, PROTO_TCP);
-    const end = putTcp(buf, at, back ? view.dstPort : view.srcPort, back ? view.srcPort : view.dstPort, seq, ack, flags, 0);
-    finish(buf, l3, end, view.ipVersion);
+    const window = (flags & TCP_RST) === 0 ? WINDOW : 0;
+    const end = putTcp(buf, at, back ? view.dstPort : view.srcPort, back ? view.srcPort : view.dstPort, seq, ack, flags, window);
+    for (let i = 0; i < payload.length; i++) buf[end + i] = payload[i]!;
+    finish(buf, l3, end + payload.length, view.ipVersion);
     return row;
   }
 

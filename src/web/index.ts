@@ -3,7 +3,8 @@
  * heads and body pieces. Out: an intervention per step (none, deny, drop, redirect) with the rule that decided, and a report
  * per transaction. Rules are compiled once into a WebEngine (immutable, shared by all ports of a worker); a WebTransaction
  * judges one exchange by it. Bytes are byte strings (value.ts). Semantics where ModSecurity v2 and v3 differ: v2.
- * May import: util, pipeline, protocols (types of HTTP transactions), and the package @drawbridge/native.
+ * `wire/` is what stands between the packets and the engine. May import: util, packet, pipeline, flow, protocols, and the package
+ * @drawbridge/native.
  */
 export {
   InterventionAction,
@@ -21,3 +22,6 @@ export {
 export type { OperatorLookups } from './operators/operator.js';
 export type { PrefilterCache } from './prefilter.js';
 export { byteString, displayText, type ByteString } from './value.js';
+export { WebStage, type BlockMessage, type ExceptionPolicy, type TransactionSource, type WebStageOptions } from './wire/stage.js';
+export { MAX_OVERRIDES, WebMode, WebPolicies, type BlockAnswer, type WebOverride } from './wire/policies.js';
+export { WebCounters } from './wire/counters.js';

@@ -3,9 +3,10 @@ import { compileRules } from '../../src/appliance/rule-files.js';
 import { registryOf } from '../../src/appliance/build.js';
 import { replaySettings, type EngineSettings } from '../../src/appliance/engine-settings.js';
 import { installNativeParts } from '../../src/appliance/native-parts.js';
-import { NullSink } from '../../src/appliance/events/sink.js';
-import { Session, type SessionPort } from '../../src/appliance/session.js';
+import { NullSink, type EventSink } from '../../src/appliance/events/sink.js';
+import { Session, type SessionPort, type SessionWeb } from '../../src/appliance/session.js';
 import { DROP_REASONS, P_DROPS } from '../../src/pipeline/index.js';
+import type { WebMode } from '../../src/web/index.js';
 import { MemoryPort, type MemoryFrame, type SwitchPortConfig } from '../../src/vswitch/index.js';
 import { EndHost, type HostOptions, type Personality } from './end-host.js';
 import {
@@ -46,6 +47,12 @@ export interface LabOptions {
   readonly ports?: readonly SwitchPortConfig[];
   readonly modes?: readonly SessionPort['ips'][];
   readonly serverPort?: number;
+  /** Web protection of the server, or of all ports. */
+  readonly web?: SessionWeb & { readonly mode: WebMode };
+  /** Web events go there. */
+  readonly sink?: EventSink;
+  /** Without rules of the IPS. */
+  readonly noRules?: boolean;
   /** Timestamps option on the client's segments. */
   readonly timestamps?: boolean;
 }
@@ -87,13 +94,14 @@ export class Lab {
     this.ports = configs.map(() => new MemoryPort());
     this.session = new Session({
       settings: liveSettings(o.settings),
-      ports: configs.map((config, i) => ({ config, port: this.ports[i]!, vm: i, ips: o.modes?.[i] ?? 'prevent', failOpenEngine: false, failOpenSanity: false })),
+      ports: configs.map((config, i) => ({ config, port: this.ports[i]!, vm: i, ips: o.modes?.[i] ?? 'prevent', failOpenEngine: false, failOpenSanity: false, ...(o.web === undefined || i === 0 ? {} : { web: o.web.mode }) })),
       vmNames: configs.map((c) => c.name),
       vmPolicies: configs.map(() => null),
       firewall: null,
-      rules: RULE_SET,
+      rules: o.noRules === true ? null : RULE_SET,
+      web: o.web ?? null,
       registry: REGISTRY,
-      events: { sink: new NullSink(), types: new Set(), packetSource: 'wire', dropsPerSecond: 0 },
+      events: { sink: o.sink ?? new NullSink(), types: new Set(o.sink === undefined ? [] : ['web']), packetSource: 'wire', dropsPerSecond: 0 },
       seed: 1,
       onEngineError: () => void this.errors++,
     });
