@@ -2,7 +2,8 @@
  * file-events: what happens to files inside VMs, judged once for all of them.
  * In: the drivers' connections (UNIX socket, vsock, TLS; protocol/), server/ turns frames into FileEvent with a content reader.
  * Out: a Disposition for each event (FileEventHandler: queue, verdict cache, engines), commands back to the driver, counters.
- * Folders: protocol (wire format, pure), server (connections), and the verdict path beside them.
+ * Folders: protocol (wire format, pure), server (connections); judge (the handler: answers, policy, remedies), cache (identity and
+ * verdict), queue, scan (one scan for one content), engines, quarantine.
  * May import: util, packet, pipeline, flow, protocols. Uses Node's I/O modules.
  */
 export * from './protocol/limits.js';
@@ -15,3 +16,15 @@ export { decodeMessage, encodeMessage } from './protocol/codec.js';
 export { FrameSplitter } from './protocol/splitter.js';
 export { describeIdentity, identityKey, type Identity } from './protocol/identity.js';
 export { applianceProof, driverProof, sameProof } from './protocol/proof.js';
+export { VerdictCache, type ContentRecord } from './cache/verdict-cache.js';
+export { ContentSpool, contentOf, type ScanContent } from './engines/content.js';
+export type { Engine, ScanOutcome, ScanResult } from './engines/engine.js';
+export { EngineSet } from './engines/engine-set.js';
+export { FileJudge } from './judge/judge.js';
+export type { Action, Finding, Trigger } from './judge/finding.js';
+export { DEFAULT_POLICY, type FilePolicy } from './judge/policy.js';
+export { restore, verified } from './judge/remedy.js';
+export type { VmState } from './judge/vms.js';
+export { QuarantineError, QuarantineStore, type QuarantineEntry } from './quarantine/store.js';
+export { PRIORITY_NAMES, Priority, ScanQueue } from './queue/scan-queue.js';
+export { FileScanner, type Judgement } from './scan/file-scanner.js';
