@@ -8,14 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { built, root } from './markdown.mjs';
 
-const { PcapWriter, finishIpv4, parseIp, parseMac, putEthernet, putIcmp, putIpv4, putTcp, putUdp } = await built('packet/index.js');
+const { PcapWriter, buildArpFrame, finishIpv4, parseIp, parseMac, putEthernet, putIcmp, putIpv4, putTcp, putUdp } = await built('packet/index.js');
 
 const CONFIG = `
 vms: { web: { firewall: guarded }, client: {}, scanner: {} }
 ports:
-  - { name: web0, type: tap, device: web0, vm: web, mac: "52:54:00:00:00:10" }
+  - { name: web0, type: tap, device: web0, vm: web, mac: "52:54:00:00:00:10", security: { discovery: {} } }
   - { name: client0, type: tap, device: client0, vm: client, mac: "52:54:00:00:00:20" }
-  - { name: scanner0, type: tap, device: scanner0, vm: scanner, mac: "52:54:00:00:00:66" }
+  - { name: scanner0, type: tap, device: scanner0, vm: scanner, mac: "52:54:00:00:00:66", security: { discovery: {} } }
 firewall:
   policies:
     guarded:
@@ -111,6 +111,14 @@ class Stage {
     }));
   }
 
+  /** Announces that `ip` is at the host. */
+  announce(from, ip) {
+    const buf = new Uint8Array(64);
+    const mac = parseMac(from.mac);
+    const word = parseIp(ip).words[0];
+    this.send(from, buf.slice(0, buildArpFrame(buf, 0, 1, mac.hi, mac.lo, word, 0, 0, word)));
+  }
+
   syn(from, to, sport, dport) {
     this.send(from, frame(from, to, 6, (buf, at) => putTcp(buf, at, sport, dport, 77, 0, SYN, 1024, 0)));
   }
@@ -165,6 +173,8 @@ function act(stage) {
   stage.syn(client, web, 40010, 23);
   stage.syn(client, web, 40011, 135);
   for (let port = 1; port <= 40; port++) stage.syn(scanner, web, 50100, 1000 + port);
+  stage.announce(web, web.ip);
+  stage.announce(scanner, web.ip);
 }
 
 /** Plays the story. @returns the frames that were sent and the events that were written */
@@ -188,7 +198,7 @@ async function record() {
   const lines = [];
   const session = new Session({
     settings,
-    ports: config.ports.map((p, i) => ({ config: { name: p.name, mac: p.mac }, port: ports[i], vm: names.indexOf(p.vm), ips: 'prevent', failOpenEngine: false, failOpenSanity: false })),
+    ports: config.ports.map((p, i) => ({ config: { name: p.name, mac: p.mac, ...(p.security === undefined ? {} : { security: p.security }) }, port: ports[i], vm: names.indexOf(p.vm), ips: 'prevent', failOpenEngine: false, failOpenSanity: false })),
     vmNames: names,
     vmPolicies: names.map((n) => config.vms[n].firewall ?? null),
     firewall: compileFirewall(config, loaded.yaml).policy,

@@ -20,6 +20,7 @@ import { DataPlane, MidstreamPolicy, type RefusalHandler } from './data-plane.js
 import type { EngineSettings } from './engine-settings.js';
 import { EveWriter } from './events/eve.js';
 import type { EventSink } from './events/sink.js';
+import { SwitchEvents } from './events/switch-events.js';
 import { flowEndView, summarise } from './flow-report.js';
 import { Fragments } from './fragments.js';
 import { WebAnswers } from './web-answers.js';
@@ -97,6 +98,7 @@ export class Session implements RefusalHandler {
   readonly ports: PortSet;
   readonly eve: EveWriter;
   readonly plane: DataPlane;
+  readonly switchEvents: SwitchEvents;
   readonly switch: Switch;
   readonly table: FlowTable;
   readonly generation = 1;
@@ -209,9 +211,12 @@ export class Session implements RefusalHandler {
     this.table.onEnd = (id, cause) => this.#flowEnds(id, cause);
 
     this.ports = new PortSet(this.batch);
+    this.switchEvents = new SwitchEvents(this.eve, names);
     this.switch = new Switch(o.ports.map((p) => p.config), this.batch, this.counters, this.plane, this.ports, {
       macTable: { ...(o.macTable ? { size: o.macTable.size, ageSec: o.macTable.ageSeconds } : {}), seed: o.seed },
       onRefused: (view) => this.eve.drop(view, null),
+      onAddress: this.switchEvents,
+      onPortEvent: (port, event) => this.switchEvents.port(port, event),
     });
     this.#answers = Uint8Array.from(o.ports, (p) => Number(p.config.passive !== true || p.answers === true));
     this.#rejecter = s.enforce ? new Rejecter({ budgets }) : null;
@@ -241,7 +246,9 @@ export class Session implements RefusalHandler {
     const started = clock === undefined ? 0 : clock();
     this.touched = this.table.touch(this.batch, this.#zones);
     const last = (n - 1) * D_STRIDE;
-    this.switch.processBatch(this.batch.desc[last + D_TS_SEC]!, this.batch.desc[last + D_TS_USEC]!);
+    this.switchEvents.sec = this.batch.desc[last + D_TS_SEC]!;
+    this.switchEvents.usec = this.batch.desc[last + D_TS_USEC]!;
+    this.switch.processBatch(this.switchEvents.sec, this.switchEvents.usec);
     if (clock !== undefined) this.counters.latency((clock() - started) * 1000);
     return n;
   }

@@ -5,11 +5,16 @@
  * Life of a batch: PortSet.poll -> Switch.processBatch (security, VLAN, learning, forwarding, inspection) -> PortSet.flush.
  * May import: util, packet, pipeline. Imported by the appliance only.
  */
-export { Switch, type FrameObserver, type FrameOutput, type SwitchOptions } from './switch.js';
+export { Switch } from './switch.js';
+export type { FrameObserver, FrameOutput, PortEvent, SwitchOptions } from './switch-types.js';
 export { ALLOW_ALL, EGRESS_MANY, type Inspector } from './inspector.js';
-export type { AcceptReject, PortSecurityConfig, PortState, StormLimits, SwitchPortConfig } from './switch-port.js';
+export type { AcceptReject, DiscoveryConfig, PortSecurityConfig, PortState, StormLimits, SpoofGuardConfig, SwitchPortConfig } from './switch-port.js';
 export type { VlanConfig } from './vlan.js';
 export { MAC_AGE_DEFAULT, MAC_AGE_MAX, MAC_AGE_MIN, MAC_TABLE_SIZE_DEFAULT, MAC_TABLE_SIZE_MAX, MAC_TABLE_SIZE_MIN, MacTable, type MacTableOptions } from './mac-table.js';
+export {
+  A_FIRST, A_IP, A_MAC_HI, A_MAC_LO, A_PORT, A_SEEN, A_SOURCES, A_STATE, ADDRESSES_PER_PORT, ADDRESS_SOURCES, ADDRESS_STATES, AddressTable,
+  type AddressEvent, type AddressObserver,
+} from './address-table.js';
 export { OUTCOME_CONSUMED, OUTCOME_DROPPED, OUTCOME_FORWARDED } from './accounting.js';
 export { PortSet } from './io.js';
 export { portSchema, switchPortConfig, type PortDefinition } from './port-schema.js';

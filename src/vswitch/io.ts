@@ -6,7 +6,7 @@
 import { T_DESC, T_PORT, T_STATUS, T_STRIDE, T_VLAN, type FrameBatch } from '../packet/index.js';
 import { loadNative, type NativeLoop } from './native.js';
 import { ENODEV, type JsPort, type NativePort, type Port } from './ports/port.js';
-import type { FrameOutput } from './switch.js';
+import type { FrameOutput } from './switch-types.js';
 
 export class PortSet implements FrameOutput {
   private readonly batch: FrameBatch;

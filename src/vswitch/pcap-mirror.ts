@@ -24,7 +24,7 @@ import {
 import { TokenBuckets } from '../util/index.js';
 import { OUTCOME_DROPPED } from './accounting.js';
 import { EIO, type WireSink, WireEmitter } from './segment.js';
-import type { FrameObserver } from './switch.js';
+import type { FrameObserver } from './switch-types.js';
 
 const NO_MTU = 1 << 20;
 const FILE_HEADER = 24;

@@ -1,5 +1,6 @@
 /** The ports in force, and what follows from them: who takes part in switching, static MAC entries, storm limits. */
 import { TokenBuckets } from '../util/index.js';
+import type { AddressTable } from './address-table.js';
 import type { MacTable } from './mac-table.js';
 import {
   BUCKETS,
@@ -7,6 +8,7 @@ import {
   BUCKET_RX_MULTICAST,
   BUCKET_TX_BROADCAST,
   BUCKET_TX_MULTICAST,
+  STATE_LOOP,
   STATE_UP,
   SwitchPort,
   stateNumber,
@@ -27,11 +29,15 @@ export class PortTable {
   /** Storm limits, BUCKETS per port index. */
   readonly limits: TokenBuckets;
   private readonly size: number;
+  /** Some port is cut off by loop protection. */
+  blocked = false;
   private readonly macs: MacTable;
+  private readonly addresses: AddressTable;
 
-  constructor(size: number, macs: MacTable) {
+  constructor(size: number, macs: MacTable, addresses: AddressTable) {
     this.size = size;
     this.macs = macs;
+    this.addresses = addresses;
     this.limits = new TokenBuckets(size * BUCKETS);
   }
 
@@ -52,19 +58,48 @@ export class PortTable {
     }
     for (const [index, old] of this.table.entries()) {
       const port = table[index];
-      if (old !== undefined && (port === undefined || port.name !== old.name || port.vlan.list().join() !== old.vlan.list().join())) this.macs.flushPort(index);
+      if (old !== undefined && (port === undefined || port.name !== old.name || port.vlan.list().join() !== old.vlan.list().join())) {
+        this.macs.flushPort(index);
+        this.addresses.flushPort(index);
+      }
     }
     this.table = table;
     this.macs.clearStatic();
+    for (let index = 0; index < this.size; index++) this.addresses.setRules(index, table[index]?.addressRules ?? null);
     for (const port of table) if (port !== undefined) this.install(port);
     this.refresh();
   }
 
   setState(index: number, state: PortState): void {
     const port = this.at(index);
-    port.state = stateNumber(state);
-    if (port.state !== STATE_UP) this.macs.flushPort(index);
+    this.change(port, stateNumber(state));
+  }
+
+  private change(port: SwitchPort, state: number): void {
+    port.state = state;
+    if (state !== STATE_UP) {
+      this.macs.flushPort(port.index);
+      if (state !== STATE_LOOP) this.addresses.flushPort(port.index);
+    }
     this.refresh();
+  }
+
+  /** Loop protection cuts a port off until second `until`. */
+  block(port: SwitchPort, until: number): void {
+    port.blockedUntil = until;
+    this.blocked = true;
+    this.change(port, STATE_LOOP);
+  }
+
+  /** Let ports whose time is over back in. @returns a port that came back, or null; ask again until then */
+  unblock(nowSec: number): SwitchPort | null {
+    for (const port of this.table) {
+      if (port === undefined || port.state !== STATE_LOOP || port.blockedUntil > nowSec) continue;
+      this.change(port, STATE_UP);
+      return port;
+    }
+    this.blocked = this.table.some((port) => port?.state === STATE_LOOP);
+    return null;
   }
 
   /** Check the whole set before anything changes. */

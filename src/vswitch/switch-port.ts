@@ -4,12 +4,15 @@
  */
 import { parseMac } from '../packet/index.js';
 import { AddressList } from './address-list.js';
+import { ADDRESSES_PER_PORT, type AddressRules } from './address-table.js';
 import { PortVlan, type VlanConfig } from './vlan.js';
 
 export const STATE_UP = 0;
 export const STATE_DOWN = 1;
 /** Cut off by an operator or a response action; the link stays up, nothing passes. */
 export const STATE_QUARANTINE = 2;
+/** Cut off for a while by loop protection. */
+export const STATE_LOOP = 3;
 export type PortState = 'up' | 'down' | 'quarantine';
 
 /** Frames per second, each limit with its own drop reason. Absent = no limit. */
@@ -20,6 +23,27 @@ export interface StormLimits {
 
 /** vSphere's word for each of the three address checks. */
 export type AcceptReject = 'accept' | 'reject';
+
+/** IP discovery: which addresses are behind the port, as ARP, neighbour discovery and DHCP tell. */
+export interface DiscoveryConfig {
+  readonly arp?: boolean;
+  readonly nd?: boolean;
+  readonly dhcp?: boolean;
+  /** `first-use` (default): the first addresses are trusted for ever. `every-use`: as long as they are seen. */
+  readonly trust?: 'first-use' | 'every-use';
+  /** Addresses trusted on first use, by family. Default 1 and 8; link-local ones do not count. */
+  readonly maxIpv4?: number;
+  readonly maxIpv6?: number;
+  /** Addresses not seen for this long are forgotten (trusted ones only with `every-use`). Default 600. */
+  readonly ageingSeconds?: number;
+}
+
+export interface SpoofGuardConfig {
+  /** `auto`: what discovery trusts may be used. `approve`: nothing before an operator approved it. `off` (default). */
+  readonly mode?: 'off' | 'auto' | 'approve';
+  /** Subnets the port may have addresses in. Default: any. */
+  readonly authorised?: readonly string[];
+}
 
 export interface PortSecurityConfig {
   /** Frames from the guest whose source MAC is not the port's. Default reject. Needs `mac`. */
@@ -46,6 +70,15 @@ export interface PortSecurityConfig {
   readonly raGuard?: boolean;
   /** Let only IPv4, IPv6, ARP, RARP and bridge protocols in. Default false. */
   readonly nonIpBlock?: boolean;
+  readonly discovery?: DiscoveryConfig;
+  readonly spoofGuard?: SpoofGuardConfig;
+  /**
+   * A frame whose source is the configured MAC of another port is a loop or a forgery. `drop` (default): it is dropped.
+   * `block`: and a port that sees more than LOOP_SIGNS of them, or of addresses moving to it, in a second is cut off.
+   */
+  readonly loopProtection?: 'off' | 'drop' | 'block';
+  /** How long a looping port is cut off. Default 60. */
+  readonly loopBlockSeconds?: number;
   /** Storm limits for frames from the port and to the port. */
   readonly rx?: StormLimits;
   readonly tx?: StormLimits;
@@ -74,6 +107,12 @@ export interface SwitchPortConfig {
   readonly security?: PortSecurityConfig;
 }
 
+export const LOOP_OFF = 0;
+export const LOOP_DROP = 1;
+export const LOOP_BLOCK = 2;
+/** Signs of a loop in one second that are no coincidence any more. */
+export const LOOP_SIGNS = 10;
+
 /** Token buckets of a port: index * BUCKETS + one of these. */
 export const BUCKET_RX_BROADCAST = 0;
 export const BUCKET_RX_MULTICAST = 1;
@@ -101,6 +140,25 @@ export class SwitchPort {
   readonly promiscuous: boolean;
   readonly ips: AddressList | null;
   readonly allowLinkLocal: boolean;
+  /** SpoofGuard: what discovery trusts, or an operator approved, decides together with `ips`. */
+  readonly guarded: boolean;
+  /** Source addresses that are not the port's are refused. */
+  readonly enforcesAddresses: boolean;
+  readonly discoversArp: boolean;
+  readonly discoversNd: boolean;
+  readonly discoversDhcp: boolean;
+  /** Addresses of its frames are looked at at all. */
+  readonly readsAddresses: boolean;
+  /** null = nothing is discovered. */
+  readonly addressRules: AddressRules | null;
+  /** LOOP_* */
+  readonly loopProtection: number;
+  readonly loopBlockSec: number;
+  /** Signs of a loop in second `loopSec`. */
+  loopSigns = 0;
+  loopSec = -1;
+  /** STATE_LOOP ends with this second. */
+  blockedUntil = 0;
   readonly bpduFilter: boolean;
   readonly dhcpServerBlock: boolean;
   readonly dhcpClientBlock: boolean;
@@ -135,6 +193,8 @@ export class SwitchPort {
       this.macs = macWords([...(config.mac === undefined ? [] : [config.mac]), ...(config.allowedMacs ?? [])]);
       this.bpduAllowed = macWords(security.bpduAllowed ?? []);
       this.ips = config.ips === undefined ? null : new AddressList(config.ips);
+      this.addressRules = addressRules(security);
+      if (config.mac === undefined && (security.spoofGuard?.mode ?? 'off') !== 'off') throw new SyntaxError('spoofGuard needs mac');
       if (config.mac === undefined && config.allowedMacs !== undefined) throw new SyntaxError('allowedMacs needs mac');
       if (this.passive && this.forwardTo !== undefined) throw new SyntaxError('a passive port cannot forward to another one');
     } catch (error) {
@@ -142,10 +202,20 @@ export class SwitchPort {
       throw error;
     }
     this.hasMac = config.mac !== undefined;
-    this.forgedReject = this.hasMac && security.forgedTransmits !== 'accept';
+    this.guarded = (security.spoofGuard?.mode ?? 'off') !== 'off';
+    // The first of SpoofGuard's checks is the MAC itself.
+    this.forgedReject = this.hasMac && (this.guarded || security.forgedTransmits !== 'accept');
     this.macChangeReject = this.hasMac && security.macChanges !== 'accept';
     this.promiscuous = security.promiscuous === 'accept';
     this.allowLinkLocal = security.allowLinkLocal ?? true;
+    this.enforcesAddresses = this.guarded || this.ips !== null;
+    const discovers = this.addressRules !== null;
+    this.discoversArp = discovers && (security.discovery?.arp ?? true);
+    this.discoversNd = discovers && (security.discovery?.nd ?? true);
+    this.discoversDhcp = discovers && (security.discovery?.dhcp ?? true);
+    this.readsAddresses = this.enforcesAddresses || discovers;
+    this.loopProtection = security.loopProtection === 'off' ? LOOP_OFF : security.loopProtection === 'block' ? LOOP_BLOCK : LOOP_DROP;
+    this.loopBlockSec = security.loopBlockSeconds ?? LOOP_BLOCK_SECONDS;
     this.bpduFilter = security.bpduFilter ?? guarded;
     this.dhcpServerBlock = security.dhcpServerBlock ?? guarded;
     this.dhcpClientBlock = security.dhcpClientBlock ?? false;
@@ -194,6 +264,7 @@ export class SwitchPort {
    */
   inherit(old: SwitchPort): void {
     if (this.configuredState === old.configuredState) this.state = old.state;
+    this.blockedUntil = old.blockedUntil;
     if (old.effectiveKnown) this.setEffectiveMac(old.effectiveHi, old.effectiveLo);
     else this.macChanged = old.macChanged && this.hasMac;
   }
@@ -208,6 +279,26 @@ export class SwitchPort {
     for (let i = 0; i < this.macs.length; i += 2) visit(this.macs[i]!, this.macs[i + 1]!);
   }
 }
+
+/** Discovery is on when it is configured, or when SpoofGuard needs it. */
+function addressRules(security: PortSecurityConfig): AddressRules | null {
+  const mode = security.spoofGuard?.mode ?? 'off';
+  if (security.discovery === undefined && mode === 'off') return null;
+  const d = security.discovery ?? {};
+  const subnets = security.spoofGuard?.authorised === undefined ? null : new AddressList(security.spoofGuard.authorised);
+  const limit = (value: number | undefined, fallback: number): number => (mode === 'approve' ? 0 : Math.min(ADDRESSES_PER_PORT, value ?? fallback));
+  return {
+    maxIpv4: limit(d.maxIpv4, 1),
+    maxIpv6: limit(d.maxIpv6, 8),
+    everyUse: d.trust === 'every-use',
+    ageingSec: d.ageingSeconds ?? ADDRESS_AGEING_SECONDS,
+    authorises: (v6, w0, w1, w2, w3) => subnets === null || (v6 ? subnets.has6(w0, w1, w2, w3) : subnets.has4(w0)),
+  };
+}
+
+/** NSX forgets what ARP snooping found after ten minutes. */
+const ADDRESS_AGEING_SECONDS = 600;
+const LOOP_BLOCK_SECONDS = 60;
 
 export function stateNumber(state: PortState): number {
   return state === 'up' ? STATE_UP : state === 'down' ? STATE_DOWN : STATE_QUARANTINE;

@@ -16,11 +16,6 @@ import {
   LinkType,
   PacketView,
   TAG_KEEP,
-  T_DESC,
-  T_PORT,
-  T_STATUS,
-  T_STRIDE,
-  T_VLAN,
   decodeBatchRow,
   isMulticastMac,
   parseMac,
@@ -30,80 +25,53 @@ import {
   Counters,
   DropReason,
   G_BATCHES,
-  G_INJECTED,
   G_MACS,
   G_MAC_EVICTIONS,
   P_RX_BYTES,
   P_RX_FRAMES,
   P_RX_SEGMENTS,
-  P_TX_BYTES,
-  P_TX_FRAMES,
   Verdict,
   isDrop,
 } from '../pipeline/index.js';
 import { be16, putBe16 } from '../util/index.js';
 import { BatchAccounting } from './accounting.js';
+import { AddressGuard } from './address-guard.js';
+import { AddressTable } from './address-table.js';
 import { deferTransportChecksum } from './checksum-offload.js';
+import { egressRefusal } from './egress-policy.js';
 import { EGRESS_MANY, type Inspector } from './inspector.js';
-import { MacTable, type MacTableOptions } from './mac-table.js';
+import { LEARN_MOVED, LEARN_STATIC, MacTable } from './mac-table.js';
 import { PortTable } from './port-table.js';
-import { checkIngress, isBridgeProtocol, isReservedMac } from './port-security.js';
+import { checkIngress, isReservedMac } from './port-security.js';
 import {
   BUCKETS,
   BUCKET_RX_BROADCAST,
   BUCKET_TX_BROADCAST,
-  STATE_QUARANTINE,
+  LOOP_BLOCK,
+  LOOP_OFF,
+  LOOP_SIGNS,
+  STATE_LOOP,
   STATE_UP,
   type SwitchPort,
   type PortState,
   type SwitchPortConfig,
 } from './switch-port.js';
-import { EMSGSIZE } from './segment.js';
+import type { FrameObserver, FrameOutput, SwitchOptions, PortEvent } from './switch-types.js';
+import { Transmitter } from './transmitter.js';
 import { MODE_TUNNEL } from './vlan.js';
-
-/** Sends the transmit rows of the batch. PortSet implements it. */
-export interface FrameOutput {
-  /** Write T_STATUS of rows 0..count-1. @returns rows that failed */
-  flush(count: number): number;
-}
-
-/** Sees what the switch did with each frame, after the fact. PcapMirror implements it. */
-export interface FrameObserver {
-  /** Row `row` of the batch is settled: OUTCOME_* with its reason (0 when forwarded whole or consumed). */
-  ingress(batch: FrameBatch, row: number, port: number, vlan: number, outcome: number, reason: number): void;
-  /** A transmit row was flushed; `status` 0 or a positive errno. */
-  egress(batch: FrameBatch, row: number, port: number, vlan: number, tag: number, status: number): void;
-}
-
-export interface SwitchOptions {
-  readonly macTable?: MacTableOptions;
-  /** Forward reserved bridge addresses like any multicast (a transparent wire). Default false, as IEEE 802.1Q asks. */
-  readonly forwardReserved?: boolean;
-  /**
-   * Told of each frame the switch itself refuses, before the counters: `view.reason` says why. Drops by the inspector are
-   * the inspector's to report.
-   */
-  readonly onRefused?: (view: PacketView) => void;
-}
 
 const QUARANTINE = DropReason.switch_quarantine;
 const NO_PORT = DropReason.switch_no_port;
 const TOO_SHORT = DropReason.port_frame_too_short;
 const MALFORMED = DropReason.decode_malformed;
 const VLAN_INGRESS = DropReason.switch_vlan;
-const VLAN_EGRESS = DropReason.switch_vlan_egress;
 const RESERVED = DropReason.switch_reserved;
-const ISOLATED = DropReason.switch_isolated;
 const HAIRPIN = DropReason.switch_hairpin;
-const PROMISCUOUS = DropReason.port_promiscuous;
-const MAC_CHANGE = DropReason.port_mac_change;
-const BPDU = DropReason.port_bpdu;
+const LOOP = DropReason.switch_loop;
+const LOOP_BLOCKED = DropReason.switch_loop_blocked;
 const BROADCAST_RATE = DropReason.port_broadcast_rate;
 const MULTICAST_RATE = DropReason.port_multicast_rate;
 const ENGINE_ERROR = DropReason.engine_error;
-const OUTPUT_ERROR = DropReason.output_error;
-const OUTPUT_TOO_BIG = DropReason.output_too_big;
-const OUTPUT_OVERFLOW = DropReason.output_overflow;
 
 /** Results of the stages beside a DropReason. */
 const QUEUED = 0;
@@ -111,13 +79,17 @@ const CONSUMED = -1;
 
 export class Switch {
   readonly macs: MacTable;
+  /** What IP discovery found. */
+  readonly addresses: AddressTable;
   readonly accounting: BatchAccounting;
   /** Mirrors and the like. Add and remove between batches. */
   readonly observers: FrameObserver[] = [];
   private readonly batch: FrameBatch;
   private readonly counters: Counters;
   private readonly inspector: Inspector;
-  private readonly output: FrameOutput;
+  private readonly out: Transmitter;
+  private readonly guard: AddressGuard;
+  private readonly onPortEvent: ((port: number, event: PortEvent) => void) | undefined;
   private readonly forwardReserved: boolean;
   private readonly onRefused: ((view: PacketView) => void) | undefined;
   private readonly view = new PacketView();
@@ -148,14 +120,18 @@ export class Switch {
     this.batch = batch;
     this.counters = counters;
     this.inspector = inspector;
-    this.output = output;
     this.forwardReserved = options.forwardReserved ?? false;
     this.onRefused = options.onRefused;
     this.macs = new MacTable(counters.ports, options.macTable);
+    this.addresses = new AddressTable(counters.ports, options.macTable?.seed ?? 0);
+    this.addresses.observer = options.onAddress ?? null;
+    this.guard = new AddressGuard(this.addresses, this.macs);
+    this.onPortEvent = options.onPortEvent;
     this.accounting = new BatchAccounting(batch.rows);
+    this.out = new Transmitter(batch, counters, this.accounting, output, this.observers);
     this.targets = new Int32Array(counters.ports);
-    this.ports = new PortTable(counters.ports, this.macs);
-    this.ports.configure(ports);
+    this.ports = new PortTable(counters.ports, this.macs, this.addresses);
+    this.configure(ports);
   }
 
   // ---- control plane (between batches) ---------------------------------------------------------------------------
@@ -167,6 +143,7 @@ export class Switch {
    */
   configure(configs: readonly (SwitchPortConfig | undefined)[]): void {
     this.ports.configure(configs);
+    this.guard.snoops = this.ports.table.some((port) => port?.discoversDhcp === true);
   }
 
   /** Take a port down, quarantine it, or bring it back. Entries learned on a port that is not up are forgotten. */
@@ -201,6 +178,8 @@ export class Switch {
     if (nowSec !== this.expiredSec) {
       this.expiredSec = nowSec;
       this.macs.expire(nowSec);
+      this.addresses.expire(nowSec);
+      if (this.ports.blocked) this.unblock(nowSec);
     }
     accounting.begin(rows);
     for (let row = 0; row < rows; row++) {
@@ -208,7 +187,7 @@ export class Switch {
       if (result > 0) accounting.drop(row, result);
       else if (result === CONSUMED) accounting.consume(row);
     }
-    this.flush();
+    this.out.flush();
     for (let row = 0; row < rows; row++) this.settle(row);
     counters.add(G_BATCHES, 1);
     counters.set(G_MACS, this.macs.count);
@@ -251,7 +230,7 @@ export class Switch {
   /** Everything that is decided before the destination is looked up. @returns DropReason, 0 = goes on */
   private refuse(port: SwitchPort): number {
     const view = this.view;
-    if (port.state !== STATE_UP) return QUARANTINE;
+    if (port.state !== STATE_UP) return port.state === STATE_LOOP ? LOOP_BLOCKED : QUARANTINE;
     if (port.passive) return 0;
     const ethernet = view.linkType === LinkType.ETHERNET;
     if (ethernet) {
@@ -262,19 +241,52 @@ export class Switch {
     if (port.wire >= 0) {
       // Both directions of a wire are one zone: the same connection may pass two wires, in front of a router and behind it.
       view.zone = (view.vlan0 & 0xfff) | (((Math.min(port.index, port.wire) + 1) & 0x1ff) << 12);
-      return 0;
+      return port.readsAddresses && ethernet ? this.guard.check(port, view, view.vlan0 & 0xfff, this.nowSec) : 0;
     }
     // Without MAC addresses there is nothing to switch by: such captures need a passive port or a virtual wire.
     if (!ethernet) return NO_PORT;
     const reason = this.classify(port);
     if (reason !== 0) return reason;
     if (!this.forwardReserved && isReservedMac(view.dstMacHi, view.dstMacLo) && !port.allowsBpdu(view.dstMacHi, view.dstMacLo)) return RESERVED;
+    if (port.readsAddresses) {
+      const spoofed = this.guard.check(port, view, this.vlan, this.nowSec);
+      if (spoofed !== 0) return spoofed;
+    }
     if (isMulticastMac(view.dstMacHi)) {
       const limited = this.storm(port.index, BUCKET_RX_BROADCAST);
       if (limited !== 0) return limited;
     }
-    this.macs.learn(this.vlan, view.srcMacHi, view.srcMacLo, port.index, this.nowSec);
+    const learned = this.macs.learn(this.vlan, view.srcMacHi, view.srcMacLo, port.index, this.nowSec);
+    if (learned >= LEARN_MOVED && port.loopProtection !== LOOP_OFF) {
+      const looping = this.loop(port, learned);
+      if (looping !== 0) return looping;
+    }
+    if (this.guard.snoops) this.guard.snoop(view, this.vlan, this.nowSec);
     return 0;
+  }
+
+  /**
+   * An address moved to this port, or belongs to another one by configuration: now and then the former is a station that
+   * moved, the latter never is.
+   */
+  private loop(port: SwitchPort, learned: number): number {
+    if (learned > LEARN_STATIC) return 0;
+    if (port.loopProtection === LOOP_BLOCK) {
+      if (port.loopSec !== this.nowSec) {
+        port.loopSec = this.nowSec;
+        port.loopSigns = 0;
+      }
+      if (++port.loopSigns > LOOP_SIGNS) {
+        this.ports.block(port, this.nowSec + port.loopBlockSec);
+        this.onPortEvent?.(port.index, 'loop_blocked');
+        return LOOP_BLOCKED;
+      }
+    }
+    return learned === LEARN_STATIC ? LOOP : 0;
+  }
+
+  private unblock(nowSec: number): void {
+    for (let port = this.ports.unblock(nowSec); port !== null; port = this.ports.unblock(nowSec)) this.onPortEvent?.(port.index, 'loop_released');
   }
 
   /** VLAN of the frame. A priority tag becomes a tag of that VLAN in place, so that later stages see two cases, not three. */
@@ -322,7 +334,7 @@ export class Switch {
     this.view.egress = out;
     const reason = this.judge();
     if (reason !== 0) return reason;
-    this.queue(row, out, TAG_KEEP);
+    this.out.queue(row, out, TAG_KEEP);
     return QUEUED;
   }
 
@@ -332,20 +344,20 @@ export class Switch {
     if (out < 0) return this.flood(row, port, false);
     if (out === port.index) return this.refused(HAIRPIN);
     const far = this.ports.table[out];
-    const refused = far === undefined ? NO_PORT : this.refusal(port, far);
+    const refused = far === undefined ? NO_PORT : egressRefusal(view, this.vlan, port, far);
     if (refused !== 0) return this.refused(refused);
     view.egress = out;
     const reason = this.judge();
     if (reason !== 0) return reason;
-    this.queue(row, out, far!.vlan.egressTag(this.vlan, this.tagged, this.pcp));
+    this.out.queue(row, out, far!.vlan.egressTag(this.vlan, this.tagged, this.pcp));
     for (let i = 0; i < this.ports.listeners.length; i++) this.copyTo(row, port, far!, this.ports.listeners[i]!);
     return QUEUED;
   }
 
   /** A promiscuous port overhears unicast of its VLANs: not traffic to it, so its policy has no say. */
   private copyTo(row: number, port: SwitchPort, far: SwitchPort, listener: SwitchPort): void {
-    if (listener === port || listener === far || this.refusal(port, listener) !== 0) return;
-    this.queue(row, listener.index, listener.vlan.egressTag(this.vlan, this.tagged, this.pcp));
+    if (listener === port || listener === far || egressRefusal(this.view, this.vlan, port, listener) !== 0) return;
+    this.out.queue(row, listener.index, listener.vlan.egressTag(this.vlan, this.tagged, this.pcp));
   }
 
   /** Broadcast, multicast (`group`) and unknown unicast: to every port of the VLAN that may have it. */
@@ -357,7 +369,7 @@ export class Switch {
     for (let i = 0; i < active.length; i++) {
       const far = active[i]!;
       if (far === port || !far.vlan.has(this.vlan)) continue;
-      const reason = this.refusal(port, far);
+      const reason = egressRefusal(view, this.vlan, port, far);
       if (reason === 0) targets[count++] = far.index;
       else if (refused === NO_PORT) refused = reason;
     }
@@ -370,7 +382,7 @@ export class Switch {
     for (let i = 0; i < count; i++) {
       const far = this.ports.table[targets[i]!]!;
       const reason = known ? 0 : this.admit(far, group);
-      if (reason === 0) this.queue(row, far.index, far.vlan.egressTag(this.vlan, this.tagged, this.pcp));
+      if (reason === 0) this.out.queue(row, far.index, far.vlan.egressTag(this.vlan, this.tagged, this.pcp));
       else accounting.copyRefused(row, reason);
     }
     return QUEUED;
@@ -381,21 +393,6 @@ export class Switch {
     this.view.reason = 0;
     if (isDrop(this.inspector.admit(this.view, far.index))) return this.reasonOfDrop();
     return group && far.txLimited ? this.storm(far.index, BUCKET_TX_BROADCAST) : 0;
-  }
-
-  /** Why a frame from `port` may not be delivered to `far`, whatever inspection says; 0 = it may. */
-  private refusal(port: SwitchPort, far: SwitchPort): number {
-    const view = this.view;
-    if (!far.switched) return far.state === STATE_QUARANTINE ? QUARANTINE : NO_PORT;
-    if (!far.vlan.has(this.vlan)) return VLAN_EGRESS;
-    if (port.isolated && far.isolated) return ISOLATED;
-    if (far.macChangeReject && far.macChanged) return MAC_CHANGE;
-    if (isMulticastMac(view.dstMacHi)) {
-      if (far.bpduFilter && isBridgeProtocol(view.dstMacHi, view.dstMacLo) && !far.allowsBpdu(view.dstMacHi, view.dstMacLo)) return BPDU;
-    } else if (!far.listensTo(view.dstMacHi, view.dstMacLo)) {
-      return PROMISCUOUS;
-    }
-    return 0;
   }
 
   /** Have the frame inspected. @returns the reason of a drop, 0 when it goes on */
@@ -417,45 +414,6 @@ export class Switch {
     view.reason = reason;
     if (this.onRefused !== undefined) this.onRefused(view);
     return reason;
-  }
-
-  // ---- output --------------------------------------------------------------------------------------------------------
-
-  /** Add a transmit row, flushing a full table first. */
-  private queue(row: number, port: number, tag: number): void {
-    if (this.batch.send(row, port, tag)) return;
-    this.flush();
-    if (!this.batch.send(row, port, tag)) this.accounting.copyRefused(row, OUTPUT_OVERFLOW);
-  }
-
-  /** Send what is queued and book the result of each row. */
-  private flush(): void {
-    const { batch, counters, accounting } = this;
-    const { tx, desc, txCount } = batch;
-    if (txCount === 0) return;
-    this.output.flush(txCount);
-    for (let i = 0; i < txCount; i++) {
-      const t = i * T_STRIDE;
-      const row = tx[t + T_DESC]!;
-      const port = tx[t + T_PORT]!;
-      const status = tx[t + T_STATUS]!;
-      const received = row < batch.rxCount;
-      if (status === 0) {
-        counters.addPort(port, P_TX_FRAMES, 1);
-        counters.addPort(port, P_TX_BYTES, desc[row * D_STRIDE + D_LEN]!);
-        if (received) accounting.copySent(row);
-        else counters.add(G_INJECTED, 1);
-      } else if (received) {
-        accounting.copyRefused(row, status === EMSGSIZE ? OUTPUT_TOO_BIG : OUTPUT_ERROR);
-      }
-      this.observeEgress(i, row, port, status);
-    }
-    batch.txCount = 0;
-  }
-
-  private observeEgress(i: number, row: number, port: number, status: number): void {
-    const vlan = row < this.batch.rxCount ? this.accounting.vlan[row]! : 0;
-    for (let o = 0; o < this.observers.length; o++) this.observers[o]!.egress(this.batch, row, port, vlan, this.batch.tx[i * T_STRIDE + T_VLAN]!, status);
   }
 }
 

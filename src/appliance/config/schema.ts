@@ -167,8 +167,8 @@ export const configSchema: JsonSchema = {
         types: {
           type: 'array',
           uniqueItems: true,
-          items: { enum: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon'] },
-          default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon'],
+          items: { enum: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch'] },
+          default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon', 'switch'],
           description: 'Event types written.',
         },
         rotate: size('Start a new file once this one is larger; 0 = never.', '256 MiB'),

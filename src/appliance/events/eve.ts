@@ -8,9 +8,9 @@ import { eveTime } from './event-time.js';
 import { ipProtocolName } from './ip-protocol-name.js';
 import type { EventSink } from './sink.js';
 
-export const EVENT_TYPES = ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon'] as const;
+export const EVENT_TYPES = ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch'] as const;
 /** Event types that are no records of application transactions. */
-const OTHER_TYPES: readonly string[] = ['alert', 'drop', 'flow', 'anomaly', 'stats', 'firewall', 'recon', 'web'];
+const OTHER_TYPES: readonly string[] = ['alert', 'drop', 'flow', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'web'];
 export type EventType = (typeof EVENT_TYPES)[number];
 
 /** A finished flow as the `flow` event shows it; times in microseconds since the epoch. */
@@ -221,6 +221,14 @@ export class EveWriter implements EventOutput, WebEventOutput {
     const e = this.#header(view, null, type);
     e[type] = body;
     this.#emit(e, type === 'recon');
+  }
+
+  /** Something the switch noticed about a port. */
+  switch(sec: number, usec: number, port: number, body: Json): void {
+    const o = this.#o;
+    if (!o.types.has('switch')) return;
+    const vm = o.vmNames[port];
+    this.#emit({ timestamp: eveTime(sec, usec), event_type: 'switch', in_iface: o.portNames[port], ...(vm ? { src_vm: vm } : {}), switch: body }, false);
   }
 
   stats(sec: number, usec: number, body: Json): void {
