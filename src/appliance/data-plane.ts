@@ -35,6 +35,8 @@ export interface RefusalHandler {
   recon(view: PacketView, kind: ReconKind): void;
   /** An engine threw while judging the packet. */
   engineError(view: PacketView, error: unknown): void;
+  /** Both ends of a connection have closed it and every byte was judged. */
+  settled(flowId: number): void;
 }
 
 export interface DataPlaneParts {
@@ -353,9 +355,10 @@ export class DataPlane implements Inspector, StreamSink {
       if (view.proto === PROTO_TCP) {
         // Connections that nobody answers never need an object, unless a rule keeps something about their first packet.
         const opens = view.payloadLen === 0 && isSynAlone(view.tcpFlags) && !(byRules && p.ips.rules.needsFlowAtSyn);
-        flow = opens ? p.pool.flowOf(view.flowId) : p.pool.attach(view);
+        const over = p.pool.isSettled(view.flowId);
+        flow = opens || over ? p.pool.flowOf(view.flowId) : p.pool.attach(view);
         if (flow === null) {
-          if (p.enforce && !opens) {
+          if (p.enforce && !opens && !over) {
             view.reason = DropReason.ips_memcap;
             return Verdict.DROP;
           }
@@ -381,7 +384,18 @@ export class DataPlane implements Inspector, StreamSink {
     if (flow.toServer.closed && flow.toClient.closed && !this.streams.inline) this.#closed(view, flow);
     if (web !== null) verdict = this.#web(web, view, flow, verdict);
     p.app.settle(view, flow);
-    return view.proto === PROTO_TCP && view.payloadLen > 0 ? wholeFlow(verdict) : verdict;
+    if (view.proto !== PROTO_TCP) return verdict;
+    if (flow.toServer.closed && flow.toClient.closed) this.#over(view);
+    return view.payloadLen > 0 ? wholeFlow(verdict) : verdict;
+  }
+
+  /** Inline, a connection that both ends have closed and acknowledged needs its record only: stray packets belong to that. */
+  #over(view: PacketView): void {
+    if (!this.streams.inline) return;
+    const state = this.#p.table.state(view.flowId);
+    if (state !== FlowState.TIME_WAIT && state !== FlowState.CLOSE) return;
+    this.#flow = null;
+    this.#p.refusals.settled(view.flowId);
   }
 
   /** What web rules decided while the packet was being read. */

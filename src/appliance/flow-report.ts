@@ -11,7 +11,6 @@ export function summarise(table: FlowTable, pool: FlowPool, id: number, cause: E
   const w = (column: number): number => table.word(id, column);
   const ports = w(R_PORTS);
   const proto = table.proto(id);
-  const flow = pool.flowOf(id);
   const state = table.state(id);
   const vm = (end: number): string => {
     const port = table.switchPort(id, end);
@@ -21,7 +20,7 @@ export function summarise(table: FlowTable, pool: FlowPool, id: number, cause: E
   return {
     id,
     eveId: table.eveId(id),
-    appProto: flow?.appProto ?? '',
+    appProto: pool.appProtoOf(id),
     proto,
     ipVersion: table.ipVersion(id),
     src: [w(R_A0), w(R_A1), w(R_A2), w(R_A3)],
@@ -44,7 +43,7 @@ export function summarise(table: FlowTable, pool: FlowPool, id: number, cause: E
     tcpFlagsToServer: table.tcpFlags(id, 0),
     tcpFlagsToClient: table.tcpFlags(id, 1),
     tcpState: FLOW_STATE_NAMES[state] ?? '',
-    uninspected: flow?.uninspected ?? '',
+    uninspected: pool.uninspectedOf(id),
     generation: w(R_GENERATION),
   };
 }

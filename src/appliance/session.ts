@@ -384,25 +384,34 @@ export class Session implements RefusalHandler {
   // ---- flows -----------------------------------------------------------------------------------------------------
 
   #facts(id: number): { id: number; eveId: number; appProto: string } {
-    return { id, eveId: this.table.eveId(id), appProto: this.#pool.flowOf(id)?.appProto ?? '' };
+    return { id, eveId: this.table.eveId(id), appProto: this.#pool.appProtoOf(id) };
+  }
+
+  /** A connection is over: judge what is left, and keep no more of it than the record. */
+  settled(id: number): void {
+    this.#judgeEnd(id);
+    this.#pool.settle(id);
+  }
+
+  #judgeEnd(id: number): void {
+    const flow = this.#pool.flowOf(id);
+    if (flow === null || (this.#ips === null && this.#web === null) || this.table.hasFlags(id, S_DROPPED)) return;
+    try {
+      for (let dir = 0; dir < 2; dir++) {
+        flowEndView(this.#endView, this.table, id, dir);
+        this.#streams.finish(this.#endView, flow, dir);
+        this.#app.end(flow, dir);
+        this.#ips?.inspectEnd(this.#endView, flow);
+      }
+      this.#app.settle(null, flow);
+    } catch (error) {
+      // Nothing is left to drop: the flow is over. The data plane goes on.
+      this.#report(`end of flow ${this.table.eveId(id)}`, error);
+    }
   }
 
   #flowEnds(id: number, cause: EndCause): void {
-    const flow = this.#pool.flowOf(id);
-    if (flow !== null && (this.#ips !== null || this.#web !== null) && !this.table.hasFlags(id, S_DROPPED)) {
-      try {
-        for (const dir of [0, 1]) {
-          flowEndView(this.#endView, this.table, id, dir);
-          this.#streams.finish(this.#endView, flow, dir);
-          this.#app.end(flow, dir);
-          this.#ips?.inspectEnd(this.#endView, flow);
-        }
-        this.#app.settle(null, flow);
-      } catch (error) {
-        // Nothing is left to drop: the flow is over. The data plane goes on.
-        this.#report(`end of flow ${this.table.eveId(id)}`, error);
-      }
-    }
+    this.#judgeEnd(id);
     this.#firewallState?.closed(id);
     if (this.#o.events.types.has('flow')) this.eve.flow(summarise(this.table, this.#pool, id, cause, this.#vmOfPort()));
   }

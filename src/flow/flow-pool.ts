@@ -1,9 +1,10 @@
 /**
- * Flow objects for the flows that need one: created on first use, found by flow id, given back when the record is freed.
- * Bounded; objects are reused, so steady traffic allocates none.
+ * Flow objects for the flows that need one: created on first use, found by flow id, given back when the record is freed, or
+ * when the connection is over and only its record waits for stray packets (`settle`). Bounded; objects are reused, so steady
+ * traffic allocates none.
  */
 import type { PacketView } from '../packet/index.js';
-import { Flow } from './flow.js';
+import { Flow, type Uninspected } from './flow.js';
 import { R_FIRST_SEC } from './flow-record.js';
 import type { FlowTable } from './flow-table.js';
 
@@ -17,6 +18,11 @@ export class FlowPool {
   /** Flow id -> 1 + index into #flows; 0 = none. */
   readonly #index: Int32Array;
   readonly #flows: Flow[] = [];
+  /** By flow id: what reports still want to know of a settled flow, as 1 + index into #words; 0 = not settled. */
+  readonly #settledApp: Uint8Array;
+  readonly #settledWhy: Uint8Array;
+  /** Names of application protocols and reasons: a handful. */
+  readonly #words: string[] = [];
   readonly #free: number[] = [];
   readonly #releaseHooks: ((flow: Flow) => void)[] = [];
 
@@ -28,6 +34,8 @@ export class FlowPool {
     this.#table = table;
     this.#maxFlows = maxFlows;
     this.#index = new Int32Array(table.capacity);
+    this.#settledApp = new Uint8Array(table.capacity);
+    this.#settledWhy = new Uint8Array(table.capacity);
     table.onFree = (flowId) => this.#release(flowId);
   }
 
@@ -68,7 +76,43 @@ export class FlowPool {
     return flow;
   }
 
+  /** The connection is over and everything in it was judged: give the object back, the record stays. No other is made for it. */
+  settle(flowId: number): void {
+    const flow = this.flowOf(flowId);
+    if (flow === null) return;
+    const { appProto, uninspected } = flow;
+    this.#giveBack(flowId);
+    this.#settledApp[flowId] = this.#word(appProto);
+    this.#settledWhy[flowId] = this.#word(uninspected);
+  }
+
+  isSettled(flowId: number): boolean {
+    return this.#settledApp[flowId] !== 0;
+  }
+
+  /** Application protocol of a flow by EVE's name, '' when it has none. */
+  appProtoOf(flowId: number): string {
+    const word = this.#settledApp[flowId];
+    return word === 0 ? (this.flowOf(flowId)?.appProto ?? '') : this.#words[word - 1];
+  }
+
+  /** Why the rest of a flow was not inspected. */
+  uninspectedOf(flowId: number): Uninspected {
+    const word = this.#settledWhy[flowId];
+    return word === 0 ? (this.flowOf(flowId)?.uninspected ?? '') : (this.#words[word - 1] as Uninspected);
+  }
+
+  #word(text: string): number {
+    const known = this.#words.indexOf(text);
+    return known >= 0 ? known + 1 : this.#words.push(text);
+  }
+
   #release(flowId: number): void {
+    this.#settledApp[flowId] = this.#settledWhy[flowId] = 0;
+    this.#giveBack(flowId);
+  }
+
+  #giveBack(flowId: number): void {
     const index = this.#index[flowId];
     if (index === 0) return;
     const flow = this.#flows[index - 1];

@@ -329,16 +329,35 @@ class IndexBuilder {
         if (list === undefined) byBuffer.set(rule.fastPattern!.buffer, [rule]);
         else list.push(rule);
       }
-      const engines = [...byBuffer.values()].map((list) => {
+      const sources = [...byBuffer.values()].map((list) => {
         const chain = list[0]!.txChains.find((candidate) => candidate.key === list[0]!.fastPattern!.buffer)!;
-        const spec = chain.specs[app]!;
-        return new TxEngine(spec, chain.transforms, this.#group(list, spec.streaming === true)!);
+        return { list, spec: chain.specs[app]!, transforms: chain.transforms };
       });
+      const engines = joined(sources, dir).map(({ list, spec, transforms }) => new TxEngine(spec, transforms, this.#group(list, spec.streaming === true)!));
       engines.sort((a, b) => a.spec.minProgress - b.spec.minProgress);
       if (engines.length > MAX_ENGINES) throw new RangeError(`${engines.length} buffers of one protocol with patterns, more than ${MAX_ENGINES}`);
       return new TxPlan(engines, always.length === 0 ? NO_RULES : Int32Array.from(always));
     });
   }
+}
+
+/** Rules whose fast pattern lies in one buffer. */
+interface PatternSource {
+  readonly list: CompiledRule[];
+  readonly spec: BufferSpec;
+  readonly transforms: readonly Transform[];
+}
+
+/** Buffers that lie whole within another one are searched with it: a prefilter may find too much, never too little. */
+function joined(sources: readonly PatternSource[], dir: number): readonly PatternSource[] {
+  if (dir === 0) return sources;
+  const plain = new Map(sources.filter((source) => source.transforms.length === 0).map((source) => [source.spec.name, source]));
+  return sources.filter(({ list, spec, transforms }) => {
+    const around = spec.withinToClient === undefined || transforms.length > 0 ? undefined : plain.get(spec.withinToClient);
+    if (around === undefined) return true;
+    around.list.push(...list);
+    return false;
+  });
 }
 
 function specOf(rule: CompiledRule, app: number): BufferSpec | null {

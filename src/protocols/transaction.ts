@@ -156,5 +156,7 @@ export interface BufferSpec<T extends Transaction = Transaction> {
   readonly minProgress: number;
   /** Grows while the transaction goes on (bodies, files): detection looks again whenever bytes were added. */
   readonly streaming?: boolean;
+  /** Name of another streaming buffer that holds all bytes of this one to the client, so that one search serves both. */
+  readonly withinToClient?: string;
   get(tx: T, dir: number, index: number, out: ByteSlice): boolean;
 }

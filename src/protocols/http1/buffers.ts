@@ -11,6 +11,7 @@ interface Where {
   readonly toServer?: number;
   readonly toClient?: number;
   readonly streaming?: boolean;
+  readonly withinToClient?: string;
 }
 
 /** One spec for a buffer that is ready at the same progress in each direction it exists in. */
@@ -21,6 +22,7 @@ function spec(name: string, where: Where, get: Get): BufferSpec<Transaction> {
     toClient: where.toClient !== undefined,
     minProgress: Math.min(where.toServer ?? 9, where.toClient ?? 9),
     ...(where.streaming ? { streaming: true } : {}),
+    ...(where.withinToClient === undefined ? {} : { withinToClient: where.withinToClient }),
     get: get as BufferSpec<Transaction>['get'],
   };
 }
@@ -74,6 +76,6 @@ export const HTTP1_BUFFERS: readonly BufferSpec<Transaction>[] = [
   field('http.server', RESPONSE, 'server'),
   spec('http.start', BOTH, (tx, dir, index, out) => index === 0 && tx.head(dir).start(out)),
   spec('http.request_body', { toServer: BODY, streaming: true }, (tx, _dir, index, out) => index === 0 && tx.requestBody !== null && tx.requestBody.slice(out)),
-  spec('http.response_body', { toClient: BODY, streaming: true }, (tx, _dir, index, out) => index === 0 && tx.responseBody !== null && tx.responseBody.slice(out)),
+  spec('http.response_body', { toClient: BODY, streaming: true, withinToClient: 'file.data' }, (tx, _dir, index, out) => index === 0 && tx.responseBody !== null && tx.responseBody.slice(out)),
   ...fileBuffers(Directions.BOTH, BODY),
 ];

@@ -264,3 +264,26 @@ test('capacity is checked', (t) => {
   t.throws(() => new FlowTable({ capacity: 0, seed: 1 }), { message: /capacity must be a whole number/ });
   t.throws(() => new FlowTable({ capacity: 1e9, seed: 1 }), { instanceOf: RangeError });
 });
+
+test('a settled flow gives its object back, keeps what reports want, and gets no other until its record is freed', (t) => {
+  const table = new FlowTable({ capacity: 8, seed: 1 });
+  const pool = new FlowPool(table, 2);
+  const released: number[] = [];
+  pool.onRelease((flow) => released.push(flow.id));
+  const view = tcp({ flags: 'S', seq: 1 });
+  view.flowId = open(table, 1, 1, FlowState.TIME_WAIT);
+  const flow = pool.attach(view)!;
+  flow.appProto = 'http';
+  flow.uninspected = 'depth';
+  pool.settle(view.flowId);
+  t.deepEqual(released, [view.flowId]);
+  t.is(pool.active, 0);
+  t.is(pool.flowOf(view.flowId), null);
+  t.true(pool.isSettled(view.flowId));
+  t.is(pool.appProtoOf(view.flowId), 'http');
+  t.is(pool.uninspectedOf(view.flowId), 'depth');
+  table.remove(view.flowId, EndCause.TIMEOUT);
+  t.deepEqual(released, [view.flowId], 'not released twice');
+  t.false(pool.isSettled(view.flowId));
+  t.is(pool.appProtoOf(view.flowId), '');
+});
