@@ -8,6 +8,7 @@ import {
   S_BYPASS,
   S_DROPPED,
   STREAM_DROP,
+  StreamEvent,
   vlanZone,
   type ConnTrack,
   type Flow,
@@ -16,7 +17,7 @@ import {
   type StreamEngine,
   type StreamSink,
 } from '../flow/index.js';
-import { ReconKind, type Firewall, type FirewallState } from '../firewall/index.js';
+import { PostureCheck, ReconKind, type Firewall, type FirewallState } from '../firewall/index.js';
 import { CSUM_BAD, MAX_TUNNEL_DEPTH, PROTO_TCP, PROTO_UDP, PacketView, TCP_ACK, TCP_SYN, decodeInner, ipv4ChecksumOk, verifyTransportChecksum } from '../packet/index.js';
 import { CtState, DropReason, Verdict, isDrop } from '../pipeline/index.js';
 import { PortPolicies, isSynAlone, type Ips } from '../ips/index.js';
@@ -92,6 +93,7 @@ export class DataPlane implements Inspector, StreamSink {
     view.ruleGid = 0;
     view.ruleSid = 0;
     this.#flow = null;
+    if (this.#p.firewall !== null) this.#p.firewall.silent = false;
     if (this.tracer !== null) tracePacket(this.tracer, view);
     let verdict: number;
     try {
@@ -156,10 +158,13 @@ export class DataPlane implements Inspector, StreamSink {
     if (view.ipVersion === 0) return this.#judgeLink(view);
     if (p.verifyChecksums[view.ingress] !== 0 && isDamaged(view)) {
       if (p.failOpenSanity[view.ingress] !== 0) return Verdict.NONE;
-      view.reason = DropReason.decode_checksum;
-      return Verdict.DROP;
+      if (!this.#excused(view, PostureCheck.checksum)) {
+        view.reason = DropReason.decode_checksum;
+        return Verdict.DROP;
+      }
     }
     if (!view.fragment) return this.#judgeIp(view);
+    if (p.firewall !== null && isDrop(p.firewall.judgeFragment(view, p.portVm[view.ingress]!, this.#dstVm(view)))) return Verdict.DROP;
     const whole = p.fragments.add(view);
     const { reason } = view;
     // A fragment may pass by itself, since it is of no use until the last one does.
@@ -204,7 +209,7 @@ export class DataPlane implements Inspector, StreamSink {
 
   /** A datagram that came in fragments: all but the last have left, so what would be rewritten in it must be dropped. */
   #judgeWhole(whole: PacketView): number {
-    if (this.#p.verifyChecksums[whole.ingress] !== 0 && isDamaged(whole)) {
+    if (this.#p.verifyChecksums[whole.ingress] !== 0 && isDamaged(whole) && !this.#excused(whole, PostureCheck.checksum)) {
       whole.reason = DropReason.decode_checksum;
       return Verdict.DROP;
     }
@@ -230,14 +235,15 @@ export class DataPlane implements Inspector, StreamSink {
     const admitted = this.#firewall(view, ct);
     if (isDrop(admitted)) return admitted;
     if (ct === CtState.INVALID) {
-      if (p.strict && admitted !== Verdict.BYPASS) return Verdict.DROP;
+      // A posture may let it pass, as tap mode does.
+      if (p.strict && admitted === Verdict.NONE) return Verdict.DROP;
       view.reason = 0;
     }
     if ((ct === CtState.NEW || ct === CtState.RELATED) && view.flowId < 0 && admitted !== Verdict.BYPASS) {
       if (p.tracker.commit(view) < 0) {
         if (p.strict) return Verdict.DROP;
         view.reason = 0;
-      } else p.firewall?.opened(view, p.portVm[view.ingress]!, view.egress < 0 ? -1 : p.portVm[view.egress]!);
+      } else p.firewall?.opened(view, p.portVm[view.ingress]!, this.#dstVm(view));
     }
     if (p.midstreamPolicy !== MidstreamPolicy.IGNORE && view.proto === PROTO_TCP && view.flowId >= 0) {
       const exception = this.#midstream(view, ct);
@@ -331,15 +337,23 @@ export class DataPlane implements Inspector, StreamSink {
   #firewall(view: PacketView, ct: number): number {
     const p = this.#p;
     if (p.firewall === null) return Verdict.NONE;
-    const src = p.portVm[view.ingress]!;
-    const dst = view.egress < 0 ? -1 : p.portVm[view.egress]!;
-    const verdict = p.firewall.judge(view, ct, src, dst);
+    const verdict = p.firewall.judge(view, ct, p.portVm[view.ingress]!, this.#dstVm(view));
     if (this.tracer !== null) traceFirewall(this.tracer, view, verdict, p.firewall);
     if ((ct === CtState.NEW && view.flowId < 0) || ct === CtState.INVALID || isDrop(verdict)) {
       const kind = p.firewallState!.recon.observe(view, ct, verdict);
       if (kind !== ReconKind.NONE) p.refusals.recon(view, kind);
     }
     return verdict;
+  }
+
+  #dstVm(view: PacketView): number {
+    return view.egress < 0 ? -1 : this.#p.portVm[view.egress]!;
+  }
+
+  /** The postures of both ends do not mind a fault; without any posture it counts. */
+  #excused(view: PacketView, check: number): boolean {
+    const { firewall, portVm } = this.#p;
+    return firewall !== null && firewall.judgeFault(view, check, portVm[view.ingress]!, this.#dstVm(view)) === Verdict.PASS;
   }
 
   /** Reassembly, application parsers and rules for a packet that may pass so far. */
@@ -367,6 +381,7 @@ export class DataPlane implements Inspector, StreamSink {
           if (web !== null) web.begin(view, flow);
           if (!byRules) leaveToWeb(flow);
           if (this.streams.segment(view, flow) === STREAM_DROP) return Verdict.DROP;
+          if (p.tracker.events.has(StreamEvent.reassembly_overlap_different_data) && this.#forbidsRewrite(view)) return Verdict.DROP;
           if (this.tracer !== null) traceStream(this.tracer, view, flow);
         }
       } else if (view.payloadLen > 0 || p.ips!.rules.needsFlowObjects) {
@@ -402,6 +417,14 @@ export class DataPlane implements Inspector, StreamSink {
   #web(web: WebStage, view: PacketView, flow: Flow, verdict: number): number {
     const decided = web.verdict(view, flow);
     return Math.max(verdict, decided);
+  }
+
+  /** Retransmissions with other bytes are rewritten, unless a posture denies them. */
+  #forbidsRewrite(view: PacketView): boolean {
+    const { firewall, portVm, enforce } = this.#p;
+    if (!enforce || firewall === null || firewall.judgeFault(view, PostureCheck.evasive_retransmit, portVm[view.ingress]!, this.#dstVm(view)) !== Verdict.DROP) return false;
+    view.reason = DropReason.stream_overlap;
+    return true;
   }
 
   #prevents(view: PacketView): boolean {

@@ -3,9 +3,10 @@
  * `replay`, and changed by `--set KEY=VALUE` with Suricata's setting names so that captures of other people's tests replay as
  * they do there.
  */
-import { HELPERS, type Helper } from '../flow/index.js';
+import { CONNTRACK_TIMEOUTS, HELPERS, type FlowTimeouts, type Helper } from '../flow/index.js';
 import type { Config } from './config/load.js';
 import { parseSize } from './config/size.js';
+import { timeoutsOf } from './config/timeouts.js';
 
 export interface EngineSettings {
   /** Drop rules drop; otherwise they only alert (IDS). */
@@ -26,9 +27,12 @@ export interface EngineSettings {
   defragMemcap: number;
   defragMaxDatagrams: number;
   defragTimeout: number;
+  /** Smallest first fragment and smallest later offset in bytes; 0 = any. */
+  defragMinFirst: number;
+  defragMinOffset: number;
   flowMax: number;
   flowSharePercent: number;
-  flowTimeouts: 'deep-security' | 'conntrack';
+  flowTimeouts: FlowTimeouts;
   /** Protocols whose announced connections pass without a rule. */
   helpers: readonly Helper[];
   maxAlertsPerPacket: number;
@@ -55,9 +59,11 @@ export function replaySettings(): EngineSettings {
     defragMemcap: 32 * 1024 * 1024,
     defragMaxDatagrams: 4096,
     defragTimeout: 60,
+    defragMinFirst: 0,
+    defragMinOffset: 0,
     flowMax: 262_144,
     flowSharePercent: 100,
-    flowTimeouts: 'conntrack',
+    flowTimeouts: CONNTRACK_TIMEOUTS,
     helpers: HELPERS,
     maxAlertsPerPacket: 15,
     variables: {},
@@ -80,9 +86,11 @@ export function settingsOf(config: Config): EngineSettings {
     defragMemcap: config.defrag.memcap,
     defragMaxDatagrams: config.defrag.max_datagrams,
     defragTimeout: config.defrag.timeout_seconds,
+    defragMinFirst: config.defrag.min_first_fragment,
+    defragMinOffset: config.defrag.min_offset,
     flowMax: config.flow.max,
     flowSharePercent: config.flow.max_share_percent,
-    flowTimeouts: config.flow.timeouts,
+    flowTimeouts: timeoutsOf(config.flow.timeouts),
     helpers: config.flow.helpers,
     maxAlertsPerPacket: config.ips.max_alerts_per_packet,
     variables: Object.fromEntries(Object.entries(config.ips.variables).map(([k, v]) => [k, String(v)])),

@@ -4,7 +4,7 @@
  */
 import { adviseHugePages } from '@drawbridge/native';
 import {
-  Budgets, CONNTRACK_TIMEOUTS, ConnTrack, DEEP_SECURITY_TIMEOUTS, Defragmenter, EndCause, Expectations, FlowPool, FlowTable, M_ALERTED, S_DROPPED, StreamEngine, type Budget, type Flow,
+  Budgets, ConnTrack, Defragmenter, EndCause, Expectations, FlowPool, FlowTable, M_ALERTED, S_DROPPED, StreamEngine, type Budget, type Flow,
 } from '../flow/index.js';
 import { Firewall, FirewallState, RECON_NAMES, Rejecter, type FirewallPolicy, type ReconKind } from '../firewall/index.js';
 import { Ips, PortPolicies, type RuleSet } from '../ips/index.js';
@@ -139,7 +139,7 @@ export class Session implements RefusalHandler {
     this.table = new FlowTable({
       capacity: s.flowMax,
       seed: o.seed,
-      timeouts: s.flowTimeouts === 'conntrack' ? CONNTRACK_TIMEOUTS : DEEP_SECURITY_TIMEOUTS,
+      timeouts: s.flowTimeouts,
       portShare: s.flowSharePercent / 100,
       budgets,
       advise: adviseHugePages,
@@ -159,7 +159,7 @@ export class Session implements RefusalHandler {
     });
     const expectations = new Expectations(s.helpers);
     this.#tracker = new ConnTrack(this.table, { strict: s.strict, midstream: s.midstream ? 'loose' : 'off', asyncOneside: s.asyncOneside, expectations });
-    this.#defrag = new Defragmenter({ inline: s.enforce, memcap: s.defragMemcap, maxDatagrams: s.defragMaxDatagrams, timeout: s.defragTimeout, seed: o.seed, budgets });
+    this.#defrag = new Defragmenter({ inline: s.enforce, memcap: s.defragMemcap, maxDatagrams: s.defragMaxDatagrams, timeout: s.defragTimeout, minFirstFragment: s.defragMinFirst, minOffset: s.defragMinOffset, seed: o.seed, budgets });
     this.#app = new AppLayer(o.registry, this.eve, expectations);
     this.#ips =
       o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events, packetEvents: this.#app.packetEvents, passive: !(s.enforce || s.streamInline), onAck: !s.asyncOneside });
@@ -339,7 +339,7 @@ export class Session implements RefusalHandler {
   // ---- RefusalHandler ------------------------------------------------------------------------------------------
 
   refused(view: PacketView, flow: Flow | null): void {
-    if (this.eve.logsDrops) this.eve.drop(view, flow ?? (view.flowId >= 0 ? this.#facts(view.flowId) : null));
+    if (this.eve.logsDrops && this.#firewall?.silent !== true) this.eve.drop(view, flow ?? (view.flowId >= 0 ? this.#facts(view.flowId) : null));
     if (this.#webAnswers !== null && flow !== null && this.#web!.answer(flow) !== null) this.#answerWeb(this.#webAnswers, view, flow);
     else if (this.#rejecter !== null && (view.verdict === Verdict.REJECT || view.verdict === Verdict.REJECT_FLOW)) {
       this.#answer(this.#rejecter, view, view.verdict === Verdict.REJECT_FLOW);
@@ -436,7 +436,7 @@ export class Session implements RefusalHandler {
       direction: direction === 0 ? 'in' : 'out',
       ...(reason !== 0 ? { reason: DROP_REASONS[reason]!.name } : {}),
       ...(sid !== 0 ? { rule: rule?.name ?? sid } : {}),
-    });
+    }, sid);
   }
 }
 

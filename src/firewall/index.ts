@@ -14,5 +14,6 @@ export { Firewall, type FirewallLog } from './policy.js';
 export { FirewallState } from './state.js';
 export { ConnectionLimits } from './limits.js';
 export { Recon, ReconKind, RECON_NAMES } from './recon.js';
+export { PostureCheck } from './posture.js';
 export { Rejecter, type RejectOptions } from './reject.js';
 export { analyse, type Finding, type FindingKind } from './analysis.js';

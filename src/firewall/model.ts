@@ -3,8 +3,10 @@
  * above them. Everything here is immutable and built once per policy generation by `parseFirewall`.
  */
 import type { AddressSet } from './address-set.js';
+import type { HygieneConfig } from './hygiene.js';
 import type { MacSet } from './mac-set.js';
 import type { NumberSet } from './number-set.js';
+import type { PostureConfig } from './posture.js';
 
 /** `ruleGid` of a packet that a firewall rule decided; `ruleSid` is then the rule's index + 1. */
 export const FIREWALL_GID = 3;
@@ -94,9 +96,9 @@ export interface FirewallRule {
   readonly context: string | null;
   /** False silences the events of the rule (Deny and Log Only). */
   readonly log: boolean;
-  /** Raise an alert beside the event. */
+  /** Raise an alert beside the event; on rules that write events (Deny, Log Only, Reject). */
   readonly alert: boolean;
-  /** Keep packet data with the event. */
+  /** Put the packet into the event, as `alert`. */
   readonly packetData: boolean;
   /** True for rules that a policy's `implicit` switches stand for. */
   readonly implicit: boolean;
@@ -123,6 +125,8 @@ export interface VmPolicy {
   readonly name: string;
   readonly mode: ModuleMode;
   readonly stateful: StatefulConfig;
+  readonly posture: PostureConfig;
+  readonly hygiene: HygieneConfig;
   /** Drop IP packets whose source and destination address are the same (land attack). */
   readonly blockSameAddress: boolean;
   /** Rules in force, own and inherited, emergency rules included; order has no meaning but for the emergency list. */

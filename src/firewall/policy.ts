@@ -2,53 +2,28 @@
  * The firewall's judgement: an immutable snapshot of all VMs' compiled policies, applied to packets with their
  * connection-tracking state. Replaced whole when the policy changes (`generation`); what is remembered is in FirewallState.
  */
-import { PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, TCP_CWR, TCP_ECE, type PacketView } from '../packet/index.js';
-import { isHalfOpen } from '../flow/index.js';
+import { PROTO_TCP, PROTO_UDP, TCP_CWR, TCP_ECE, type PacketView } from '../packet/index.js';
+import { isHalfOpen, R_SERIAL } from '../flow/index.js';
 import { CtState, DropReason, Verdict } from '../pipeline/index.js';
-import { Classifier, Decision, decisionOf, decisionRule, isPermitted } from './classifier.js';
-import { Direction, FIREWALL_GID, type FirewallPolicy, type FirewallRule, type VmPolicy } from './model.js';
+import { Decision, decisionOf, decisionRule, isPermitted } from './classifier.js';
+import { compilePolicies, type CompiledPolicy } from './compiled-policy.js';
+import { addressFault, isSuspect, packetFault } from './hygiene.js';
+import { Direction, FIREWALL_GID, type FirewallPolicy, type FirewallRule, type StatefulConfig } from './model.js';
 import { PacketKey } from './packet-key.js';
+import { CheckAction, checkOfInvalid, failedCheck, POSTURE_CHECKS } from './posture.js';
 import type { FirewallState } from './state.js';
 
 /** Where the firewall reports what is not a verdict. Calls are rare; arguments must not be kept. */
 export interface FirewallLog {
   /** A Log Only rule matched a packet that passes. */
   logged(view: PacketView, vm: number, direction: Direction, ruleSid: number): void;
-  /** A VM in tap mode would have dropped this packet. `ruleSid` 0 = no rule. */
+  /** A VM in tap mode, or a check that only logs, would have dropped this packet. `ruleSid` 0 = no rule. */
   wouldDrop(view: PacketView, vm: number, direction: Direction, reason: number, ruleSid: number): void;
 }
 
 /** Refusals no rule decides, as decision codes: negative, with the low bits of OUT_OF_ALLOWED so that they are not permitted. */
 const INVALID = -1;
 const SAME_ADDRESS = -9;
-
-/** One VM's policy, ready to judge. */
-class CompiledPolicy {
-  readonly policy: VmPolicy;
-  readonly classifier: Classifier;
-  readonly inline: boolean;
-  /** Checks every packet has to pass, established ones too. */
-  readonly checksPackets: boolean;
-  readonly limited: boolean;
-
-  constructor(policy: VmPolicy, classifier: Classifier) {
-    this.policy = policy;
-    this.classifier = classifier;
-    this.inline = policy.mode === 'inline';
-    const s = policy.stateful;
-    this.checksPackets = s.denyFragments || s.denyCongestionFlags;
-    this.limited = s.maxIncomingPerPeer + s.maxOutgoingPerPeer + s.maxHalfOpenPerPeer > 0;
-  }
-
-  /** Is connection tracking believed for this protocol? Others than TCP, UDP and ICMP always follow their flow. */
-  tracks(proto: number): boolean {
-    const s = this.policy.stateful;
-    if (proto === PROTO_TCP) return s.tcp;
-    if (proto === PROTO_UDP) return s.udp;
-    if (proto === PROTO_ICMP || proto === PROTO_ICMPV6) return s.icmp;
-    return true;
-  }
-}
 
 export class Firewall {
   readonly generation: number;
@@ -58,11 +33,14 @@ export class Firewall {
   readonly #vms: readonly (CompiledPolicy | null)[];
   /** Some VM has checks that established packets must pass too. */
   readonly #checksPackets: boolean;
+  readonly #hygienic: boolean;
   readonly #key = new PacketKey();
   readonly #opening = new PacketKey();
   /** What the two ends decided about the packet judged last; `opened` stores it with the flow. */
   #outgoing: number = Decision.DEFAULT_ALLOW;
   #incoming: number = Decision.DEFAULT_ALLOW;
+  /** Set when a packet is dropped that shall have no event (posture `deny-silent`); the data plane clears it before each packet. */
+  silent = false;
   /** The packet at hand belongs to a connection that another one announced (FTP data, TFTP). */
   #announced = false;
 
@@ -77,8 +55,10 @@ export class Firewall {
     this.generation = generation;
     this.#state = state;
     this.#log = log;
-    this.#vms = compile(policy, vmPolicies);
+    this.#vms = compilePolicies(policy, vmPolicies);
     this.#checksPackets = this.#vms.some((vm) => vm !== null && vm.checksPackets);
+    this.#hygienic = this.#vms.some((vm) => vm !== null && vm.hygienic);
+    if (this.#vms.some((vm) => vm !== null && vm.posture.needsTimestamps)) state.enableTimestamps();
     if (this.#vms.some((vm) => vm !== null && vm.limited)) state.enableLimits();
     state.recon.configure(policy.recon);
   }
@@ -103,12 +83,38 @@ export class Firewall {
       return Verdict.DROP;
     }
     if (this.#checksPackets && this.#failsPacketChecks(view, src, dst, srcVm, dstVm)) return Verdict.DROP;
+    if (this.#hygienic && isSuspect(view) && this.#failsHygiene(view, false, src, dst, srcVm, dstVm)) return Verdict.DROP;
     const known = view.flowId >= 0 && (ctState === CtState.ESTABLISHED || ctState === CtState.NEW);
     if (known) {
       const permitted = view.flowDir === 0 ? state.isPermitted(view.flowId, this.generation, srcVm, dstVm) : state.isPermitted(view.flowId, this.generation, dstVm, srcVm);
       if (permitted) return Verdict.PASS;
     }
+    if (this.#hygienic && this.#failsHygiene(view, true, src, dst, srcVm, dstVm)) return Verdict.DROP;
     return this.#evaluate(view, known ? CtState.ESTABLISHED : ctState, src, dst, srcVm, dstVm);
+  }
+
+  /**
+   * A fragment by itself: may it wait for the rest of its datagram? The datagram is judged when it is whole.
+   * @returns NONE or DROP with view.reason
+   */
+  judgeFragment(view: PacketView, srcVm: number, dstVm: number): Verdict {
+    const src = srcVm < 0 ? null : this.#vms[srcVm]!;
+    const dst = dstVm < 0 ? null : this.#vms[dstVm]!;
+    if (this.#checksPackets && this.#failsPacketChecks(view, src, dst, srcVm, dstVm)) return Verdict.DROP;
+    return this.#hygienic && this.#failsHygiene(view, false, src, dst, srcVm, dstVm) ? Verdict.DROP : Verdict.NONE;
+  }
+
+  /**
+   * A fault that other stages found, and the posture decides about: a wrong checksum, a retransmission with other bytes.
+   * @param check of PostureCheck
+   * @returns NONE when no end has a policy, PASS, or DROP (view.reason stays the caller's)
+   */
+  judgeFault(view: PacketView, check: number, srcVm: number, dstVm: number): Verdict {
+    const src = srcVm < 0 ? null : this.#vms[srcVm]!;
+    const dst = dstVm < 0 ? null : this.#vms[dstVm]!;
+    if (src === null && dst === null) return Verdict.NONE;
+    const refused = (src !== null && this.#denies(view, src, check, srcVm, Direction.OUTGOING)) || (dst !== null && this.#denies(view, dst, check, dstVm, Direction.INCOMING));
+    return refused ? Verdict.DROP : Verdict.PASS;
   }
 
   /**
@@ -148,7 +154,9 @@ export class Firewall {
     if (!isPermitted(incoming & 7)) return this.#refuse(view, incoming);
     // What connection tracking complained about is not the reason of anything when the packet passes (Bypass, tap mode).
     view.reason = DropReason.none;
-    const verdict = combine(src, outgoing, dst, incoming);
+    let verdict = combine(src, outgoing, dst, incoming);
+    // Nobody with a policy objects to what connection tracking refuses: posture or tap mode let it pass.
+    if (ctState === CtState.INVALID && verdict === Verdict.NONE) verdict = Verdict.PASS;
     if (verdict === Verdict.BYPASS) {
       view.ruleGid = FIREWALL_GID;
       view.ruleSid = decisionRule(incoming) || decisionRule(outgoing);
@@ -166,13 +174,13 @@ export class Firewall {
   /** @returns decision code of one end; in tap mode a refusal is reported and becomes DEFAULT_ALLOW */
   #judgeEnd(view: PacketView, ctState: number, end: CompiledPolicy | null, vm: number, direction: Direction, reply: boolean): number {
     if (end === null) return Decision.DEFAULT_ALLOW;
-    const code = this.#endCode(ctState, end, direction, reply);
+    const code = this.#endCode(view, ctState, end, vm, direction, reply);
     if (end.inline || isPermitted(code & 7)) return code;
     this.#log.wouldDrop(view, vm, direction, reasonOf(view, code), code < 0 ? 0 : decisionRule(code));
     return Decision.DEFAULT_ALLOW;
   }
 
-  #endCode(ctState: number, end: CompiledPolicy, direction: Direction, reply: boolean): number {
+  #endCode(view: PacketView, ctState: number, end: CompiledPolicy, vm: number, direction: Direction, reply: boolean): number {
     const key = this.#key;
     if (end.policy.blockSameAddress && isSameAddress(key)) return SAME_ADDRESS;
     if (!end.tracks(key.proto)) return end.classifier.evaluateKey(key, direction);
@@ -188,7 +196,10 @@ export class Firewall {
       case CtState.INVALID: {
         // Bypass is stateless: replies of bypassed connections are invalid to connection tracking.
         const code = end.classifier.hasBypass ? end.classifier.evaluateKey(key, direction) : Decision.DEFAULT_ALLOW;
-        return decisionOf(code) === Decision.BYPASS ? code : INVALID;
+        if (decisionOf(code) === Decision.BYPASS) return code;
+        // What the posture lets pass is judged by the rules, without state.
+        const check = checkOfInvalid(view, direction === Direction.OUTGOING);
+        return check < 0 || this.#denies(view, end, check, vm, direction) ? INVALID : end.classifier.evaluateKey(key, direction);
       }
       default:
         return end.classifier.evaluateKey(key, direction);
@@ -260,8 +271,45 @@ export class Firewall {
   }
 
   #failsEnd(view: PacketView, end: CompiledPolicy, vm: number, direction: Direction): boolean {
-    const reason = packetReason(view, end.policy);
-    if (reason === DropReason.none || this.#tapped(view, end, vm, direction, reason)) return false;
+    const reason = statefulReason(view, end.policy.stateful);
+    if (reason !== DropReason.none) return this.#drops(view, end, vm, direction, reason);
+    const { posture } = end;
+    if (posture.perPacket === 0) return false;
+    const { flows, timestamps } = this.#state;
+    const opens = view.flowId < 0 || isHalfOpen(flows.state(view.flowId));
+    const age = posture.needsTimestamps && timestamps !== null && view.flowId >= 0 ? timestamps.age(view, flows.word(view.flowId, R_SERIAL), posture.config.pawsWindow) : 0;
+    const check = failedCheck(view, posture.perPacket, opens, age);
+    if (check < 0 || !this.#denies(view, end, check, vm, direction)) return false;
+    view.reason = DropReason[POSTURE_CHECKS[check]![3]];
+    return true;
+  }
+
+  /** What the posture of an end says about a check that failed; reports it where it only logs. */
+  #denies(view: PacketView, end: CompiledPolicy, check: number, vm: number, direction: Direction): boolean {
+    const action = end.posture.action(check);
+    if (action === CheckAction.ALLOW) return false;
+    if (!end.inline || action === CheckAction.LOG_ONLY) {
+      this.#log.wouldDrop(view, vm, direction, DropReason[POSTURE_CHECKS[check]![3]], 0);
+      return false;
+    }
+    if (action === CheckAction.DENY_SILENT) this.silent = true;
+    return true;
+  }
+
+  #failsHygiene(view: PacketView, addresses: boolean, src: CompiledPolicy | null, dst: CompiledPolicy | null, srcVm: number, dstVm: number): boolean {
+    return (src !== null && this.#unclean(view, addresses, src, srcVm, Direction.OUTGOING)) || (dst !== null && this.#unclean(view, addresses, dst, dstVm, Direction.INCOMING));
+  }
+
+  #unclean(view: PacketView, addresses: boolean, end: CompiledPolicy, vm: number, direction: Direction): boolean {
+    if (!end.hygienic) return false;
+    const { hygiene } = end.policy;
+    const reason = addresses ? addressFault(view, hygiene.checks) : packetFault(view, hygiene);
+    return reason !== DropReason.none && this.#drops(view, end, vm, direction, reason);
+  }
+
+  /** Drop for a reason no rule gave, unless the end is in tap mode. */
+  #drops(view: PacketView, end: CompiledPolicy, vm: number, direction: Direction, reason: number): boolean {
+    if (this.#tapped(view, end, vm, direction, reason)) return false;
     view.reason = reason;
     return true;
   }
@@ -272,25 +320,6 @@ export class Firewall {
     this.#log.wouldDrop(view, vm, direction, reason, 0);
     return true;
   }
-}
-
-/** Policies of the VMs; VMs with the same rules share one classifier. */
-function compile(policy: FirewallPolicy, vmPolicies: readonly (string | null)[]): (CompiledPolicy | null)[] {
-  const compiled = new Map<string, CompiledPolicy | null>();
-  const classifiers = new Map<string, Classifier>();
-  return vmPolicies.map((name, vm) => {
-    if (name === null) return null;
-    const known = compiled.get(name);
-    if (known !== undefined) return known;
-    const vmPolicy = policy.policies.get(name);
-    if (vmPolicy === undefined) throw new RangeError(`VM ${vm} names the firewall policy "${name}", which does not exist`);
-    const signature = vmPolicy.rules.map((r) => r.index).join();
-    let classifier = classifiers.get(signature);
-    if (classifier === undefined) classifiers.set(signature, (classifier = new Classifier(vmPolicy.rules, policy.activeContexts)));
-    const result = vmPolicy.mode === 'off' ? null : new CompiledPolicy(vmPolicy, classifier);
-    compiled.set(name, result);
-    return result;
-  });
 }
 
 /** Not being allowed is no reason to stop an announced connection; being denied is. */
@@ -319,8 +348,7 @@ function isSameAddress(key: PacketKey): boolean {
   return key.ipVersion !== 0 && key.src0 === key.dst0 && key.src1 === key.dst1 && key.src2 === key.dst2 && key.src3 === key.dst3;
 }
 
-function packetReason(view: PacketView, policy: VmPolicy): number {
-  const s = policy.stateful;
+function statefulReason(view: PacketView, s: StatefulConfig): number {
   if (s.denyFragments && view.fragment) return DropReason.defrag_denied;
   if (s.denyCongestionFlags && view.proto === PROTO_TCP && (view.tcpFlags & (TCP_CWR | TCP_ECE)) !== 0) return DropReason.firewall_congestion_flags;
   return DropReason.none;

@@ -1,6 +1,7 @@
 /** What the firewall remembers between packets. Outlives policy snapshots: each new Firewall is handed the same state. */
 import type { FlowTable } from '../flow/index.js';
 import { ConnectionLimits } from './limits.js';
+import { Timestamps } from './posture.js';
 import { Recon } from './recon.js';
 
 export class FirewallState {
@@ -8,6 +9,7 @@ export class FirewallState {
   readonly recon: Recon;
   readonly #seed: number;
   #limits: ConnectionLimits | null = null;
+  #timestamps: Timestamps | null = null;
   /**
    * Per flow: the generation that permitted it and the VMs at its ends then. The ends belong to it: the first packet of a
    * connection may have been flooded, or a VM may have moved, and then nobody asked the VM that receives the next one.
@@ -32,6 +34,15 @@ export class FirewallState {
 
   enableLimits(): ConnectionLimits {
     return (this.#limits ??= new ConnectionLimits(this.flows.capacity, this.#seed));
+  }
+
+  /** null until a policy asked for it, as `limits`. */
+  get timestamps(): Timestamps | null {
+    return this.#timestamps;
+  }
+
+  enableTimestamps(): Timestamps {
+    return (this.#timestamps ??= new Timestamps(this.flows.capacity));
   }
 
   /** True when this generation has permitted the flow between these VMs (of its first packet's source and destination). */

@@ -126,6 +126,7 @@ export {
   isIcmpv6Error,
 } from './icmpv6.js';
 export { EmbeddedPacket } from './embedded.js';
+export { TEREDO_PORT } from './teredo.js';
 export { TunnelKind, TUNNEL_NAMES, MAX_TUNNEL_DEPTH } from './tunnel.js';
 export * from './address.js';
 export * from './checksum.js';

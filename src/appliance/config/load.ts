@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { Helper } from '../../flow/index.js';
 import { LocatedYaml, type PathStep } from './located-yaml.js';
 import type { ConfigProblem } from './problem.js';
+import type { TimeoutSetting } from './timeouts.js';
 import { portDefinition } from './port-section.js';
 import { configSchema } from './schema.js';
 import { parseSize } from './size.js';
@@ -62,8 +63,8 @@ export interface Config {
     readonly cache: string;
   };
   readonly stream: { readonly memcap: number; readonly depth: number; readonly midstream: boolean; readonly max_share_percent: number; readonly overlap: 'rewrite' | 'drop' };
-  readonly flow: { readonly max: number; readonly max_share_percent: number; readonly half_open_share_percent: number; readonly new_per_second: number; readonly timeouts: 'deep-security' | 'conntrack'; readonly helpers: readonly Helper[]; readonly strict: boolean };
-  readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly max_share_percent: number; readonly timeout_seconds: number };
+  readonly flow: { readonly max: number; readonly max_share_percent: number; readonly half_open_share_percent: number; readonly new_per_second: number; readonly timeouts: TimeoutSetting; readonly helpers: readonly Helper[]; readonly strict: boolean };
+  readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly max_share_percent: number; readonly timeout_seconds: number; readonly min_first_fragment: number; readonly min_offset: number };
   readonly events: { readonly file: string; readonly types: readonly string[]; readonly rotate: number; readonly keep: number; readonly drops_per_second: number; readonly stats_seconds: number };
   readonly metrics: { readonly listen: string };
   readonly privileges: { readonly user: string; readonly drop: boolean };

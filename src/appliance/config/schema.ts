@@ -4,6 +4,7 @@
  */
 import { firewallSchema } from '../../firewall/index.js';
 import { HELPERS } from '../../flow/index.js';
+import { MAX_TIMEOUT, TIMEOUT_KEYS } from './timeouts.js';
 import { portSection } from './port-section.js';
 import type { JsonSchema } from './validate.js';
 
@@ -140,7 +141,21 @@ export const configSchema: JsonSchema = {
         max_share_percent: { type: 'integer', minimum: 1, maximum: 100, default: 50, description: 'Share of the table one VM may fill with flows it opens.' },
         half_open_share_percent: { type: 'integer', minimum: 1, maximum: 100, default: 10, description: 'Share of the table one VM may fill with unfinished TCP handshakes. Uplinks have no such limit.' },
         new_per_second: { type: 'integer', minimum: 0, maximum: 10_000_000, default: 0, description: 'New flows per second one VM may open; 0 = any number. Uplinks have no such limit.' },
-        timeouts: { enum: ['deep-security', 'conntrack'], default: 'conntrack', description: 'Idle timeouts: the profile of either product (docs/configuration.md lists both).' },
+        timeouts: {
+          default: 'conntrack',
+          description: 'Idle timeouts: the profile of either product (docs/firewall.md lists both), or a profile with values of your own.',
+          anyOf: [
+            { enum: ['deep-security', 'conntrack'] },
+            {
+              type: 'object',
+              additionalProperties: false,
+              properties: {
+                profile: { enum: ['deep-security', 'conntrack'], description: 'Where values that are not given come from. Default conntrack.' },
+                ...Object.fromEntries(TIMEOUT_KEYS.map(([key, , help]) => [key, { type: 'integer', minimum: 0, maximum: MAX_TIMEOUT, description: `Seconds: ${help}` }])),
+              },
+            },
+          ],
+        },
         helpers: { type: 'array', uniqueItems: true, items: { enum: [...HELPERS] }, default: [...HELPERS], description: 'Protocols whose data connections pass as related when their control connection (which must be inspected) announces them: FTP with the client opening (passive) or the server (active), TFTP. A deny rule still stops them.' },
         strict: { type: 'boolean', default: true, description: 'Packets that belong to no connection or lie outside the TCP window are dropped; false only counts them.' },
       },
@@ -155,6 +170,8 @@ export const configSchema: JsonSchema = {
         max_datagrams: { type: 'integer', minimum: 16, maximum: 65_536, default: 4096, description: 'Datagrams put together at the same time.' },
         max_share_percent: { type: 'integer', minimum: 1, maximum: 100, default: 25, description: 'Share of memory and datagrams for fragments of one VM.' },
         timeout_seconds: { type: 'integer', minimum: 1, maximum: 120, default: 60, description: 'An incomplete datagram is forgotten after this.' },
+        min_first_fragment: { type: 'integer', minimum: 0, maximum: 1500, default: 120, description: 'First fragments shorter than this, IP header included, are dropped: they split headers (RFC 1858). 0 = any.' },
+        min_offset: { type: 'integer', minimum: 0, maximum: 1500, default: 60, description: 'Fragments that begin before this byte of the datagram, other than the first, are dropped: they overwrite headers (RFC 1858). 0 = any.' },
       },
     },
     events: {

@@ -2,6 +2,7 @@
  * The one event writer: Suricata's EVE JSON, one object per line, with the VM names of both ends added as `src_vm` and
  * `dest_vm`. Field names and shapes follow Suricata 7's "Eve JSON Format"; what Drawbridge adds is listed in docs/events.md.
  */
+import { FIREWALL_GID } from '../../firewall/index.js';
 import { formatIp, type PacketView } from '../../packet/index.js';
 import { DROP_REASONS, DropReason, type EventOutput, type FlowFacts, type SignatureInfo, type TransactionRecord, type WebEventOutput, type WebRecord } from '../../pipeline/index.js';
 import { eveTime } from './event-time.js';
@@ -45,6 +46,16 @@ export interface FlowSummary extends FlowFacts {
   readonly generation: number;
 }
 
+/** What events show of a firewall rule. */
+export interface LoggedRule {
+  readonly name: string;
+  readonly log: boolean;
+  /** Write an `alert` event beside the rule's own. */
+  readonly alert: boolean;
+  /** Put the packet into the event. */
+  readonly packetData: boolean;
+}
+
 export interface EveOptions {
   readonly sink: EventSink;
   /** Event types to write; others are dropped silently on purpose. */
@@ -60,7 +71,7 @@ export interface EveOptions {
   /** Replay: drop events of every packet. Live: at most this many unexplained drops per second (rule drops always). */
   readonly dropEventsPerSecond: number;
   /** What events show of the firewall rule behind a `ruleSid`; `log` false silences them. */
-  readonly firewallRule: (sid: number) => { readonly name: string; readonly log: boolean } | undefined;
+  readonly firewallRule: (sid: number) => LoggedRule | undefined;
   /** Facts about a flow without a packet at hand (transactions logged when their flow ends). */
   readonly describeFlow: (flowId: number) => FlowSummary;
   /** An alert was raised on a packet of this flow. */
@@ -68,6 +79,9 @@ export interface EveOptions {
 }
 
 type Json = Record<string, unknown>;
+
+/** Bytes of a packet that an event shows (Deep Security's limit). */
+const MAX_PACKET_DATA = 1500;
 
 export class EveWriter implements EventOutput, WebEventOutput {
   /** Policy generation stamped on every event. */
@@ -151,7 +165,20 @@ export class EveWriter implements EventOutput, WebEventOutput {
       else e['alert'] = { action: 'blocked', gid: view.ruleGid, signature_id: view.ruleSid };
     }
     e['generation'] = this.generation;
+    if (rule?.packetData === true) addPacket(e, view);
     this.#emit(e, view.ruleSid !== 0);
+    if (rule?.alert === true) this.#ruleAlert(view, flow, rule, view.ruleSid, true);
+  }
+
+  /** The alert that a firewall rule with `alert: true` raises beside its event; gid 3 tells it from signatures. */
+  #ruleAlert(view: PacketView, flow: FlowFacts | null, rule: LoggedRule, sid: number, blocked: boolean): void {
+    if (blocked) this.alertsBlocked++;
+    else this.alertsAllowed++;
+    if (!this.#o.types.has('alert')) return;
+    const e = this.#header(view, flow, 'alert');
+    e['alert'] = { action: blocked ? 'blocked' : 'allowed', gid: FIREWALL_GID, signature_id: sid, rev: 1, signature: `firewall rule ${rule.name}`, category: '', severity: 2, generation: this.generation };
+    if (rule.packetData) addPacket(e, view);
+    this.#emit(e, true);
   }
 
   transaction(view: PacketView | null, flow: FlowFacts, record: TransactionRecord): void {
@@ -215,12 +242,19 @@ export class EveWriter implements EventOutput, WebEventOutput {
     this.#emit(e, false);
   }
 
-  /** A Log Only rule or a reconnaissance finding of the firewall. */
-  firewall(view: PacketView, type: 'firewall' | 'recon', body: Json): void {
-    if (!this.#o.types.has(type)) return;
-    const e = this.#header(view, null, type);
-    e[type] = body;
-    this.#emit(e, type === 'recon');
+  /**
+   * A Log Only rule, a drop that did not happen (tap mode), or a reconnaissance finding of the firewall.
+   * @param sid the rule behind it, 0 = none
+   */
+  firewall(view: PacketView, type: 'firewall' | 'recon', body: Json, sid = 0): void {
+    const rule = sid === 0 ? undefined : this.#o.firewallRule(sid);
+    if (this.#o.types.has(type)) {
+      const e = this.#header(view, null, type);
+      e[type] = body;
+      if (rule?.packetData === true) addPacket(e, view);
+      this.#emit(e, type === 'recon');
+    }
+    if (rule?.alert === true) this.#ruleAlert(view, null, rule, sid, false);
   }
 
   /** Something the switch noticed about a port. */
@@ -306,6 +340,13 @@ function flowHeader(f: FlowSummary, type: string, swap: boolean): Json {
 
 function hasPorts(proto: number): boolean {
   return proto === 6 || proto === 17 || proto === 132;
+}
+
+/** The frame as Suricata writes it, as far as an event may grow. */
+function addPacket(e: Json, view: PacketView): void {
+  const end = Math.min(view.end, view.off + MAX_PACKET_DATA);
+  e['packet'] = Buffer.from(view.buf.buffer, view.buf.byteOffset + view.off, end - view.off).toString('base64');
+  e['packet_info'] = { linktype: view.linkType };
 }
 
 function hex(n: number): string {

@@ -3,12 +3,13 @@ import type { AddressSet } from '../address-set.js';
 import type { FirewallPolicy, FirewallRule, ModuleMode, ReconConfig, Schedule, StatefulConfig, VmPolicy } from '../model.js';
 import { parseImplicit, type ImplicitConfig } from './implicit.js';
 import { asMap, Problems, show, type FirewallProblem, type Path } from './problems.js';
+import { parseHygiene, parsePosture } from './posture.js';
 import { flag, parseRule, rejectUnknownKeys, type DraftRule, type RuleScope } from './rule.js';
 import { parseSchedule } from './schedule.js';
 import { ADDRESS, MAC, PORT, parseItems, parseMatch, type Kind, type NamedLists } from './values.js';
 
 const SECTION_KEYS = ['lists', 'schedules', 'active_contexts', 'rules', 'policies', 'emergency', 'recon'];
-const POLICY_KEYS = ['extends', 'mode', 'stateful', 'implicit', 'rules'];
+const POLICY_KEYS = ['extends', 'mode', 'stateful', 'posture', 'hygiene', 'implicit', 'rules'];
 const STATEFUL_KEYS = ['tcp', 'udp', 'icmp', 'deny_fragments', 'deny_congestion_flags', 'max_incoming_per_peer', 'max_outgoing_per_peer', 'max_half_open_per_peer'];
 const RECON_KEYS = ['enabled', 'scan', 'tcp_null', 'tcp_syn_fin', 'tcp_xmas', 'os_probe', 'scan_targets', 'window_seconds', 'block_seconds', 'allow'];
 const MAX_COUNT = 1_000_000;
@@ -143,6 +144,8 @@ class FirewallParser {
       name,
       mode: this.#parseMode(map['mode'], base, [...path, 'mode']),
       stateful: this.#parseStateful(asMap(map['stateful']) ?? {}, base?.stateful, [...path, 'stateful']),
+      posture: parsePosture(map['posture'], base?.posture, [...path, 'posture'], this.#problems),
+      hygiene: parseHygiene(map['hygiene'], base?.hygiene, [...path, 'hygiene'], this.#problems),
       blockSameAddress: implicit?.blockSameAddress ?? base?.blockSameAddress ?? true,
       rules: [
         ...emergency.filter((e) => e.policies === null || e.policies.has(name)).map((e) => e.rule),

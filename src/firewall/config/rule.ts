@@ -58,12 +58,20 @@ export function parseRule(value: unknown, name: string, emergency: number, scope
     implicit: false,
     path,
   };
-  if (!rule.log && action !== undefined && action !== RuleAction.DENY && action !== RuleAction.LOG_ONLY && action !== RuleAction.REJECT) {
+  if (!rule.log && action !== undefined && !writesEvents(action)) {
     problems.warn([...path, 'log'], `"log: false" has no effect on ${ACTION_NAMES[action]}: only deny, log-only, drop and reject write events`);
+  }
+  if ((rule.alert || rule.packetData) && (!rule.log || !writesEvents(action))) {
+    const key = rule.alert ? 'alert' : 'packet_data';
+    problems.error([...path, key], `"${key}" needs a rule that writes events: deny, log-only, drop or reject, without "log: false"`);
   }
   if (hasErrorSince(problems, before)) return undefined;
   checkFieldsFit(rule, path, problems);
   return hasErrorSince(problems, before) ? undefined : rule;
+}
+
+function writesEvents(action: RuleAction | undefined): boolean {
+  return action === RuleAction.DENY || action === RuleAction.LOG_ONLY || action === RuleAction.REJECT;
 }
 
 type MatchFields = Pick<DraftRule, 'frame' | 'protocol' | 'source' | 'destination' | 'tcpFlags' | 'icmp'>;

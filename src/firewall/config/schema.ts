@@ -1,5 +1,8 @@
 /** JSON Schema of the `firewall` section: shape, documentation and defaults. Meaning is checked by parse.ts. */
+import { HYGIENE_OFF, HYGIENE_SWITCHES, type HygieneSwitch } from '../hygiene.js';
+import { CHECK_ACTION_NAMES, POSTURE_CHECKS, POSTURE_MODES } from '../posture.js';
 import { ETHERTYPE_NAMES, ICMP_NAMES, PROTOCOL_NAMES } from './names.js';
+import { DEFAULT_MIN_MSS } from './posture.js';
 
 /** One value, a list of values, or `{ not: ... }`. */
 const match = (description: string, item: object = { type: ['string', 'integer'] }): object => ({
@@ -39,8 +42,8 @@ const matchFields = {
   schedule: { type: 'string', description: 'Name of a schedule; the rule is off outside it.' },
   context: { type: 'string', description: 'The rule is off unless this is one of active_contexts.' },
   log: { type: 'boolean', description: 'Write events; deny, log-only, drop and reject only. Default true.' },
-  alert: { type: 'boolean', description: 'Raise an alert beside the event (accepted and kept, not acted on in this version). Default false.' },
-  packet_data: { type: 'boolean', description: 'Keep packet data with the event (accepted and kept, not acted on in this version). Default false.' },
+  alert: { type: 'boolean', description: 'Raise an `alert` event (gid 3) beside the event of the rule; deny, log-only, drop and reject only. Default false.' },
+  packet_data: { type: 'boolean', description: 'Put the packet into the event (`packet`, base64, 1500 bytes at most); deny, log-only, drop and reject only. Default false.' },
 } as const;
 
 const rule = {
@@ -81,6 +84,35 @@ const policy = {
         max_incoming_per_peer: limit('Connections at one time from one computer.'),
         max_outgoing_per_peer: limit('Connections at one time to one computer.'),
         max_half_open_per_peer: limit('TCP connections from one computer whose handshake is not complete.'),
+      },
+    },
+    posture: {
+      description: 'What happens to odd packets: normal (nothing an honest host sends is refused), strict (every check denies), or custom with an action per check.',
+      anyOf: [
+        { enum: POSTURE_MODES },
+        {
+          type: 'object',
+          additionalProperties: false,
+          properties: {
+            mode: { enum: POSTURE_MODES, description: 'Default custom.' },
+            checks: {
+              type: 'object',
+              additionalProperties: false,
+              description: 'Actions of posture custom. log-only passes and reports, deny-silent drops without an event.',
+              properties: Object.fromEntries(POSTURE_CHECKS.map(([name, normal, custom, , help]) => [name, { enum: CHECK_ACTION_NAMES, description: `${help} Default ${CHECK_ACTION_NAMES[custom]}; normal: ${CHECK_ACTION_NAMES[normal]}.` }])),
+            },
+            paws_window: { type: 'integer', minimum: 0, maximum: 86_400_000, description: 'Units of the sender by which a TCP timestamp may be older than the last one. Default 0; Linux guests need one second (1000).' },
+          },
+        },
+      ],
+    },
+    hygiene: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'Packets that no honest host sends, dropped before rules are asked.',
+      properties: {
+        ...Object.fromEntries((Object.keys(HYGIENE_SWITCHES) as HygieneSwitch[]).map((name) => [name, { type: 'boolean', description: `${HYGIENE_SWITCHES[name]}${HYGIENE_OFF.includes(name) ? '' : ' Default true.'}` }])),
+        min_mss: { type: 'integer', minimum: 0, maximum: 1460, description: `SYNs that announce a smaller maximum segment size are dropped; 0 = any. Default ${DEFAULT_MIN_MSS}.` },
       },
     },
     implicit: {

@@ -14,7 +14,7 @@ function writer(options: Partial<EveOptions> = {}): { eve: EveWriter; lines: { l
     portNames: ['tap0', 'tap1'],
     packetSource: 'wire/pcap',
     host: '',
-    firewallRule: (sid) => ({ name: `rule ${sid}`, log: sid !== 2 }),
+    firewallRule: (sid) => ({ name: `rule ${sid}`, log: sid !== 2, alert: sid === 3, packetData: sid === 3 }),
     dropEventsPerSecond: 2,
     describeFlow: () => {
       throw new Error('not asked for');
@@ -111,4 +111,26 @@ test('types that nobody asked for are not written; counters count all the same',
   eve.stats(1, 2, {});
   t.deepEqual(lines, []);
   t.is(eve.alertsAllowed, 1);
+});
+
+test('firewall rules that ask for it raise an alert and show the packet', (t) => {
+  const { eve, lines } = writer();
+  const view = packet();
+  view.buf = Uint8Array.from([1, 2, 3, 4]);
+  view.end = 4;
+  view.reason = DropReason.firewall_deny;
+  view.ruleGid = 3;
+  view.ruleSid = 1;
+  eve.drop(view, FLOW);
+  t.is(lines.length, 1, 'rule 1 asks for nothing');
+  t.false(lines[0]!.line.includes('"packet"'));
+  view.ruleSid = 3;
+  eve.drop(view, FLOW);
+  eve.firewall(view, 'firewall', { action: 'logged' }, 3);
+  const events = lines.slice(1).map(({ line }) => JSON.parse(line) as { event_type: string; packet?: string; packet_info?: { linktype: number }; alert?: { action: string; gid: number; signature_id: number; signature: string } });
+  t.deepEqual(events.map((e) => e.event_type), ['drop', 'alert', 'firewall', 'alert']);
+  for (const e of events) t.deepEqual([e.packet, e.packet_info?.linktype], ['AQIDBA==', 1]);
+  t.deepEqual(events.map((e) => e.alert?.action), [undefined, 'blocked', undefined, 'allowed']);
+  t.deepEqual([events[1]!.alert!.gid, events[1]!.alert!.signature_id, events[1]!.alert!.signature], [3, 3, 'firewall rule rule 3']);
+  t.deepEqual([eve.alertsBlocked, eve.alertsAllowed], [1, 1]);
 });

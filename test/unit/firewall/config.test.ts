@@ -121,6 +121,8 @@ const BAD: [object, (string | number)[], RegExp][] = [
   [{ schedule: 'later' }, ['schedule'], /no schedule "later"/],
   [{ log: 'yes' }, ['log'], /true, false/],
   [{ proto: 'tcp' }, ['proto'], /unknown setting "proto"; known here: name, action/],
+  [{ action: 'allow', alert: true }, ['alert'], /writes events/],
+  [{ action: 'deny', log: false, packet_data: true }, ['packet_data'], /writes events/],
   [{ source: { adress: '10.0.0.1' } }, ['source', 'adress'], /unknown setting "adress"/],
 ];
 
@@ -142,6 +144,13 @@ const BAD_SECTIONS: [object, (string | number)[], RegExp][] = [
   [{ policies: { p: { rules: ['ghost'] } } }, ['policies', 'p', 'rules', 0], /no rule "ghost"/],
   [{ policies: { p: { mode: 'loud' } } }, ['policies', 'p', 'mode'], /inline, tap, off/],
   [{ policies: { p: { stateful: { max_incoming_per_peer: -1 } } } }, ['policies', 'p', 'stateful', 'max_incoming_per_peer'], /0 to 1000000/],
+  [{ policies: { p: { posture: 'lax' } } }, ['policies', 'p', 'posture'], /normal, strict, custom/],
+  [{ policies: { p: { posture: { checks: { syn_data: 'drop' } } } } }, ['policies', 'p', 'posture', 'checks', 'syn_data'], /allow, log-only, deny, deny-silent/],
+  [{ policies: { p: { posture: { checks: { syn: 'deny' } } } } }, ['policies', 'p', 'posture', 'checks', 'syn'], /unknown setting/],
+  [{ policies: { p: { posture: { mode: 'strict', checks: { syn_data: 'allow' } } } } }, ['policies', 'p', 'posture', 'checks'], /fixed actions/],
+  [{ policies: { p: { posture: { paws_window: -1 } } } }, ['policies', 'p', 'posture', 'paws_window'], /0 to/],
+  [{ policies: { p: { hygiene: { bogons: true } } } }, ['policies', 'p', 'hygiene', 'bogons'], /unknown setting/],
+  [{ policies: { p: { hygiene: { min_mss: 9000 } } } }, ['policies', 'p', 'hygiene', 'min_mss'], /0 to 1460/],
   [{ policies: { p: { implicit: { dsn: true } } } }, ['policies', 'p', 'implicit', 'dsn'], /unknown setting/],
   [{ emergency: [{ action: 'deny' }] }, ['emergency', 0, 'action'], /allow, drop, reject/],
   [{ emergency: [{ action: 'drop', priority: 1 }] }, ['emergency', 0, 'priority'], /no priority/],
