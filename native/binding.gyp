@@ -7,6 +7,7 @@
         "src/addon.cc",
         "src/args.cc",
         "src/checksum.cc",
+        "src/frame_stream.cc",
         "src/inflate.cc",
         "src/literal.cc",
         "src/interfaces.cc",
@@ -19,6 +20,7 @@
         "src/segment.cc",
         "src/segment_binding.cc",
         "src/transmit.cc",
+        "src/unix_ports.cc",
         "src/vectorscan.cc"
       ],
       "defines": ["NAPI_VERSION=8"],

@@ -26,10 +26,13 @@ const addon = load();
 
 exports.openTap = addon.openTap;
 exports.openPacket = addon.openPacket;
+exports.openUnix = addon.openUnix;
 exports.configureInterface = addon.configureInterface;
 exports.closeFd = addon.closeFd;
 exports.PORT_TAP = addon.PORT_TAP;
 exports.PORT_PACKET = addon.PORT_PACKET;
+exports.PORT_STREAM = addon.PORT_STREAM;
+exports.PORT_DATAGRAM = addon.PORT_DATAGRAM;
 exports.IoLoop = addon.IoLoop;
 exports.wakeFd = addon.wakeFd;
 exports.checksum = addon.checksum;

@@ -30,11 +30,21 @@ export function openPacket(name: string, options?: { offloads?: boolean; promisc
 /** Bring an interface up or down, set its MTU or MAC (each only when given). */
 export function configureInterface(name: string, options: { up?: boolean; mtu?: number; mac?: string }): void;
 export function closeFd(fd: number): void;
+/**
+ * Bind a UNIX socket at `path`: a listening stream socket (`datagram` 0) or a datagram one (1). A stale socket of a process
+ * that is gone is replaced. Non-blocking. The caller removes the file.
+ * @param mode permission bits of the file
+ * @returns the descriptor
+ * @throws EADDRINUSE (in use, or the path is no socket), ENAMETOOLONG (107 bytes at most), EACCES
+ */
+export function openUnix(datagram: 0 | 1, path: string, mode: number): number;
 
 // ---- the batch loop --------------------------------------------------------------------------------------------
 
 export const PORT_TAP: 0;
 export const PORT_PACKET: 1;
+export const PORT_STREAM: 2;
+export const PORT_DATAGRAM: 3;
 
 /**
  * Blocking poll over many ports into one pinned FrameBatch (see src/packet/frame-batch.ts for the tables).
@@ -52,6 +62,14 @@ export class IoLoop {
    * @throws EEXIST (index taken), EPERM (descriptor cannot be polled), EBADF
    */
   addPort(index: number, fd: number, kind: 0 | 1, vnetHdrLen: number, mtu: number): void;
+  /**
+   * Register a UNIX socket that carries whole frames without offloads, as QEMU's `-netdev stream` and `dgram` do.
+   * Stream (2): frames behind a four-byte length. `fd` is a listening socket, or -1 to connect to `path` (once a second until
+   * it works); one peer at a time, which may come and go: portError is 107 ENOTCONN meanwhile, and what is sent fails with it.
+   * Datagram (3): one frame each; `fd` is bound, `path` is where frames are sent.
+   * @throws as addPort; ENAMETOOLONG
+   */
+  addUnixPort(index: number, fd: number, kind: 2 | 3, path: string, mtu: number): void;
   removePort(index: number): void;
   /** errno of the port's last failed receive (5 EIO, 100 ENETDOWN, 77 EBADFD: the device is gone), 0 if none. */
   portError(index: number): number;
@@ -60,7 +78,7 @@ export class IoLoop {
    * order (64-byte aligned, with 64 bytes in front; a frame whose VLAN tag the kernel had removed starts 4 bytes
    * earlier). Fills descriptor rows 0..n-1 including the capture time (one clock read per batch).
    * @param timeoutMs 0 = poll, -1 = block until a frame or a wake
-   * @returns frames received (0 on timeout, wake or signal; a timed wait may end early)
+   * @returns frames received (0 on timeout, wake or signal; a wait may end early)
    */
   rx(timeoutMs: number): number;
   /** Arena bytes used by the last rx (next free offset, 64-byte aligned). */

@@ -49,6 +49,7 @@ NAPI_MODULE_INIT() {
                   ExportFunction(env, exports, "segment", SegmentCall) &&
                   ExportFunction(env, exports, "openTap", OpenTapCall) &&
                   ExportFunction(env, exports, "openPacket", OpenPacketCall) &&
+                  ExportFunction(env, exports, "openUnix", OpenUnixCall) &&
                   ExportFunction(env, exports, "configureInterface", ConfigureInterfaceCall) &&
                   ExportFunction(env, exports, "closeFd", CloseFdCall) &&
                   ExportFunction(env, exports, "wakeFd", WakeFdCall) &&

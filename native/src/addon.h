@@ -25,6 +25,7 @@ struct Instance {
 Instance* GetInstance(napi_env env);
 
 // Callbacks, one per exported function.
+napi_value OpenUnixCall(napi_env env, napi_callback_info info);
 napi_value ChecksumCall(napi_env env, napi_callback_info info);
 napi_value AdviseHugePagesCall(napi_env env, napi_callback_info info);
 napi_value SegmentCall(napi_env env, napi_callback_info info);

@@ -19,6 +19,8 @@ namespace {
 constexpr uint32_t kWakeToken = UINT32_MAX;
 constexpr uint32_t kTagLength = 4;
 
+constexpr int kRetryMs = 1000;
+
 // Bytes left free in front of every frame: the vnet header is read (and a VLAN tag put back) right before it, so one
 // contiguous read leaves the frame itself aligned.
 constexpr uint32_t kHeadroom = kFrameAlign;
@@ -81,23 +83,75 @@ void IoLoop::Close() {
   ports_.clear();
 }
 
-int IoLoop::AddPort(const Port& port) {
-  if (port.index < ports_.size() && ports_[port.index] != nullptr) return EEXIST;
-  epoll_event ev = {};
-  // Edge-triggered: a busy port costs no epoll work per batch. Frames already waiting raise the first edge.
-  ev.events = EPOLLIN | EPOLLET;
-  ev.data.u32 = port.index;
-  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, port.fd, &ev) != 0) return errno;
-  if (port.index >= ports_.size()) ports_.resize(port.index + 1);
-  ports_[port.index] = std::make_unique<Port>(port);
+int IoLoop::AddPort(std::unique_ptr<Port> port) {
+  const uint32_t index = port->index;
+  if (index < ports_.size() && ports_[index] != nullptr) return EEXIST;
+  if (port->fd >= 0) {
+    epoll_event ev = {};
+    // Edge-triggered: a busy port costs no epoll work per batch. Frames already waiting raise the first edge.
+    ev.events = EPOLLIN | EPOLLET;
+    ev.data.u32 = index;
+    if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, port->fd, &ev) != 0) return errno;
+  }
+  if (index >= ports_.size()) ports_.resize(index + 1);
+  ports_[index] = std::move(port);
+  if (ports_[index]->kind == PortKind::kStream) {
+    ports_[index]->last_error = ENOTCONN;
+    if (!ConnectStream(ports_[index].get())) retries_ = true;
+  }
   return 0;
+}
+
+// Takes a peer if there is one.
+bool IoLoop::ConnectStream(Port* port) {
+  if (!port->stream->Connect()) return false;
+  epoll_event ev = {};
+  ev.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  ev.data.u32 = port->index;
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, port->stream->fd(), &ev) != 0) {
+    port->last_error = errno;
+    port->stream->Disconnect();
+    return false;
+  }
+  port->last_error = 0;
+  MarkReady(port);
+  return true;
+}
+
+// Streams without a peer: those that connect look for one once a second. (Listeners are told by their descriptor.)
+void IoLoop::RetryStreams() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  if (now.tv_sec == retried_) return;
+  retried_ = now.tv_sec;
+  retries_ = false;
+  for (const auto& port : ports_) {
+    if (port == nullptr || port->kind != PortKind::kStream || port->stream->fd() >= 0) continue;
+    if (!ConnectStream(port.get()) && !port->stream->listens()) retries_ = true;
+  }
+}
+
+void IoLoop::StreamEvent(Port* port, uint32_t events) {
+  if (port->stream->fd() < 0) {
+    ConnectStream(port);
+    return;
+  }
+  if ((events & EPOLLOUT) != 0) port->stream->Drain();
+  if ((events & ~static_cast<uint32_t>(EPOLLOUT)) != 0) MarkReady(port);
+}
+
+void IoLoop::MarkReady(Port* port) {
+  if (port->ready) return;
+  port->ready = true;
+  port->failures = 0;
+  ready_.push_back(port);
 }
 
 bool IoLoop::RemovePort(uint32_t index) {
   if (FindPort(index) == nullptr) return false;
   Port* port = ports_[index].get();
   // Fails when the descriptor was closed first, which removed it from the set already.
-  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, port->fd, nullptr);
+  if (port->fd >= 0) epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, port->fd, nullptr);
   Forget(port);
   ports_[index].reset();
   return true;
@@ -128,10 +182,12 @@ bool IoLoop::Wait(int timeout_ms) {
       continue;
     }
     Port* port = token < ports_.size() ? ports_[token].get() : nullptr;
-    if (port == nullptr || port->ready) continue;
-    port->ready = true;
-    port->failures = 0;
-    ready_.push_back(port);
+    if (port == nullptr) continue;
+    if (port->kind == PortKind::kStream) {
+      StreamEvent(port, events[i].events);
+    } else {
+      MarkReady(port);
+    }
   }
   return woken;
 }
@@ -140,6 +196,11 @@ uint32_t IoLoop::Receive(int timeout_ms) {
   used_ = 0;
   rows_ = 0;
   clock_read_ = false;
+  if (retries_) {
+    RetryStreams();
+    // Whoever blocks for ever would never look again.
+    if (retries_ && (timeout_ms < 0 || timeout_ms > kRetryMs)) timeout_ms = kRetryMs;
+  }
   // Block only when no port is known to have frames; otherwise just pick up new edges and wakes.
   bool woken = Wait(ready_.empty() ? timeout_ms : 0);
   for (;;) {
@@ -182,10 +243,17 @@ bool IoLoop::ReadFailed(Port* port, int err) {
 }
 
 void IoLoop::ReadPort(Port* port, uint32_t limit) {
-  if (port->kind == PortKind::kTap) {
-    ReadTap(port, limit);
-  } else {
-    ReadPacket(port, limit);
+  switch (port->kind) {
+    case PortKind::kTap:
+    case PortKind::kDatagram:
+      ReadTap(port, limit);
+      break;
+    case PortKind::kPacket:
+      ReadPacket(port, limit);
+      break;
+    case PortKind::kStream:
+      ReadStream(port, limit);
+      break;
   }
 }
 
@@ -196,6 +264,11 @@ void IoLoop::ReadTap(Port* port, uint32_t limit) {
     const uint32_t frame = AlignFrame(used_ + kHeadroom);
     // A bare system call: the C library's read() is a cancellation point and costs as much again.
     const long n = syscall(SYS_read, port->fd, arena_ + frame - hdr, hdr + kMaxFrame);
+    // An empty datagram is no frame and no end; it counts against the limit, or a flood of them would hold the loop.
+    if (n == 0 && port->kind == PortKind::kDatagram) {
+      got++;
+      continue;
+    }
     if (n <= static_cast<long>(hdr)) {
       if (ReadFailed(port, n < 0 ? errno : EAGAIN)) continue;
       break;
@@ -290,6 +363,27 @@ void IoLoop::ReadPacket(Port* port, uint32_t limit) {
       Forget(port);
       break;
     }
+  }
+}
+
+void IoLoop::ReadStream(Port* port, uint32_t limit) {
+  for (uint32_t got = 0; got < limit && RoomFor(1); got++) {
+    const uint32_t frame = AlignFrame(used_ + kHeadroom);
+    uint32_t len = 0;
+    const FrameStream::Result result = port->stream->Next(arena_ + frame, &len);
+    if (result == FrameStream::Result::kFrame) {
+      FillRow(*port, frame, len, len, VnetHeader{});
+      used_ = frame + len;
+      continue;
+    }
+    Forget(port);
+    if (result == FrameStream::Result::kClosed) {
+      port->stream->Disconnect();
+      port->last_error = ENOTCONN;
+      // The next peer may be waiting already, without an edge to come.
+      if (!ConnectStream(port) && !port->stream->listens()) retries_ = true;
+    }
+    return;
   }
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "batch.h"
+#include "frame_stream.h"
 #include "segment.h"
 
 namespace drawbridge {
@@ -18,7 +19,7 @@ namespace drawbridge {
 constexpr uint32_t kMaxPorts = 65536;
 constexpr uint32_t kMaxBatch = 1024;
 
-enum class PortKind : uint8_t { kTap = 0, kPacket = 1 };
+enum class PortKind : uint8_t { kTap = 0, kPacket = 1, kStream = 2, kDatagram = 3 };
 
 struct Port {
   int fd = -1;
@@ -32,14 +33,20 @@ struct Port {
   uint8_t failures = 0;
   // Last errno of a failed receive (not EAGAIN), 0 if none.
   int last_error = 0;
+  // Only kStream.
+  std::unique_ptr<FrameStream> stream;
+  // Only kDatagram: where frames go.
+  sockaddr_un peer = {};
+  uint32_t peer_length = 0;
 };
 
-// Frames to one AF_PACKET port, handed to the kernel by sendmmsg; to a TAP one writev at a time. Owned by the loop.
+// Frames to one socket, handed to the kernel by sendmmsg; to a TAP one writev at a time, to a stream by its own queue. Owned
+// by the loop.
 class TxQueue final : public WireSink {
  public:
   TxQueue();
   // Frames committed from here on go to `port`; the row's T_STATUS receives the first errno of its frames.
-  void SelectPort(const Port* port) { port_ = port; }
+  void SelectPort(Port* port) { port_ = port; }
   void SelectRow(int32_t* status) { status_ = status; }
   TxSlot* Slot() override;
   int Commit() override;
@@ -51,7 +58,7 @@ class TxQueue final : public WireSink {
   static constexpr uint32_t kSlots = 64;
   // Waits for a full socket or device queue, per flush: one congested port must not hold up the others.
   static constexpr int kRetries = 4;
-  const Port* port_ = nullptr;
+  Port* port_ = nullptr;
   int32_t* status_ = nullptr;
   uint32_t queued_ = 0;
   int retries_ = 0;
@@ -78,10 +85,10 @@ class IoLoop {
   uint32_t tx_rows() const { return tx_rows_; }
 
   // Returns 0 or an errno (EEXIST: the index is taken).
-  int AddPort(const Port& port);
+  int AddPort(std::unique_ptr<Port> port);
   bool RemovePort(uint32_t index);
   // nullptr when there is no such port.
-  const Port* FindPort(uint32_t index) const { return index < ports_.size() ? ports_[index].get() : nullptr; }
+  Port* FindPort(uint32_t index) const { return index < ports_.size() ? ports_[index].get() : nullptr; }
 
   uint32_t Receive(int timeout_ms);
   uint32_t Flush(uint32_t count);
@@ -96,6 +103,11 @@ class IoLoop {
   void ReadPort(Port* port, uint32_t limit);
   void ReadTap(Port* port, uint32_t limit);
   void ReadPacket(Port* port, uint32_t limit);
+  void ReadStream(Port* port, uint32_t limit);
+  void StreamEvent(Port* port, uint32_t events);
+  bool ConnectStream(Port* port);
+  void RetryStreams();
+  void MarkReady(Port* port);
   bool RoomFor(uint32_t frames) const;
   bool ReadFailed(Port* port, int err);
   void FillRow(const Port& port, uint32_t off, uint32_t len, uint32_t wire_len, const VnetHeader& vnet);
@@ -114,6 +126,8 @@ class IoLoop {
   int wake_fd_ = -1;
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<Port*> ready_;  // ports that may have frames, in service order
+  int64_t retried_ = 0;       // second of the last attempt to connect streams
+  bool retries_ = false;      // some stream has nobody to talk to and must look for itself
   size_t turn_ = 0;           // where the next batch starts in ready_
 
   // State of the batch being received.

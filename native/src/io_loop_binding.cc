@@ -1,6 +1,9 @@
 // IoLoop as a JavaScript class.
 #include <cerrno>
+#include <memory>
 #include <new>
+#include <string>
+#include <utility>
 
 #include "addon.h"
 #include "args.h"
@@ -110,24 +113,50 @@ bool BuffersInPlace(napi_env env, const Binding& b) {
   return true;
 }
 
-napi_value AddPort(napi_env env, napi_callback_info info) {
-  Args<5> args(env, info);
-  Port port;
-  int kind;
-  Binding* b = OpenBinding(env, args.self);
-  if (b == nullptr || !args.Int(0, "index", 0, kMaxPorts - 1, &port.index) || !args.Int(1, "fd", 0, INT32_MAX, &port.fd) ||
-      !args.Int(2, "kind", 0, 1, &kind) || !args.Int(3, "vnetHdrLen", 0, kMaxVnetHeader, &port.vnet_hdr_len) ||
-      !args.Int(4, "mtu", 68, 65535, &port.mtu)) {
-    return nullptr;
-  }
-  if (port.vnet_hdr_len != 0 && port.vnet_hdr_len != 10 && port.vnet_hdr_len != 12) {
-    return ThrowRange(env, "vnetHdrLen must be 0, 10 or 12");
-  }
-  port.kind = static_cast<PortKind>(kind);
-  const int err = b->loop.AddPort(port);
-  if (err == EEXIST) return ThrowErrno(env, "addPort", err, std::to_string(port.index).c_str());
+napi_value Register(napi_env env, Binding* b, std::unique_ptr<Port> port) {
+  const uint32_t index = port->index;
+  const int err = b->loop.AddPort(std::move(port));
+  if (err == EEXIST) return ThrowErrno(env, "addPort", err, std::to_string(index).c_str());
   if (err != 0) return ThrowErrno(env, "epoll_ctl", err);
   return Undefined(env);
+}
+
+napi_value AddPort(napi_env env, napi_callback_info info) {
+  Args<5> args(env, info);
+  auto port = std::make_unique<Port>();
+  int kind;
+  Binding* b = OpenBinding(env, args.self);
+  if (b == nullptr || !args.Int(0, "index", 0, kMaxPorts - 1, &port->index) || !args.Int(1, "fd", 0, INT32_MAX, &port->fd) ||
+      !args.Int(2, "kind", 0, 1, &kind) || !args.Int(3, "vnetHdrLen", 0, kMaxVnetHeader, &port->vnet_hdr_len) ||
+      !args.Int(4, "mtu", 68, 65535, &port->mtu)) {
+    return nullptr;
+  }
+  if (port->vnet_hdr_len != 0 && port->vnet_hdr_len != 10 && port->vnet_hdr_len != 12) {
+    return ThrowRange(env, "vnetHdrLen must be 0, 10 or 12");
+  }
+  port->kind = static_cast<PortKind>(kind);
+  return Register(env, b, std::move(port));
+}
+
+napi_value AddUnixPort(napi_env env, napi_callback_info info) {
+  Args<5> args(env, info);
+  auto port = std::make_unique<Port>();
+  int kind;
+  std::string path;
+  Binding* b = OpenBinding(env, args.self);
+  if (b == nullptr || !args.Int(0, "index", 0, kMaxPorts - 1, &port->index) || !args.Int(1, "fd", -1, INT32_MAX, &port->fd) ||
+      !args.Int(2, "kind", 2, 3, &kind) || !GetLatin1(env, args.v[3], "path", false, &path) ||
+      !args.Int(4, "mtu", 68, 65535, &port->mtu)) {
+    return nullptr;
+  }
+  port->kind = static_cast<PortKind>(kind);
+  if (!UnixAddress(path, &port->peer, &port->peer_length)) return ThrowErrno(env, "addUnixPort", ENAMETOOLONG, path.c_str());
+  if (port->kind == PortKind::kStream) {
+    port->stream = std::make_unique<FrameStream>(port->fd, path);
+  } else if (port->fd < 0) {
+    return ThrowRange(env, "a datagram port needs a bound descriptor");
+  }
+  return Register(env, b, std::move(port));
 }
 
 napi_value RemovePort(napi_env env, napi_callback_info info) {
@@ -198,6 +227,7 @@ napi_value WakeFdCall(napi_env env, napi_callback_info info) {
 bool DefineIoLoop(napi_env env, napi_value exports) {
   const napi_property_descriptor members[] = {
       {"addPort", nullptr, AddPort, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+      {"addUnixPort", nullptr, AddUnixPort, nullptr, nullptr, nullptr, napi_default_method, nullptr},
       {"removePort", nullptr, RemovePort, nullptr, nullptr, nullptr, napi_default_method, nullptr},
       {"portError", nullptr, PortError, nullptr, nullptr, nullptr, napi_default_method, nullptr},
       {"rx", nullptr, Rx, nullptr, nullptr, nullptr, napi_default_method, nullptr},
@@ -210,7 +240,8 @@ bool DefineIoLoop(napi_env env, napi_value exports) {
   return napi_define_class(env, "IoLoop", NAPI_AUTO_LENGTH, Construct, nullptr, sizeof members / sizeof *members, members,
                            &cls) == napi_ok &&
          ExportClass(env, exports, "IoLoop", cls) && ExportInt(env, exports, "PORT_TAP", 0) &&
-         ExportInt(env, exports, "PORT_PACKET", 1);
+         ExportInt(env, exports, "PORT_PACKET", 1) && ExportInt(env, exports, "PORT_STREAM", 2) &&
+         ExportInt(env, exports, "PORT_DATAGRAM", 3);
 }
 
 }  // namespace drawbridge

@@ -23,7 +23,10 @@ TxSlot* TxQueue::Slot() {
 
 int TxQueue::Commit() {
   TxSlot* slot = &slots_[queued_];
-  if (port_->kind == PortKind::kPacket) {
+  if (port_->kind == PortKind::kStream) return port_->stream->Append(*slot);
+  if (port_->kind != PortKind::kTap) {
+    messages_[queued_].msg_hdr.msg_name = port_->peer_length == 0 ? nullptr : &port_->peer;
+    messages_[queued_].msg_hdr.msg_namelen = port_->peer_length;
     messages_[queued_].msg_hdr.msg_iovlen = slot->iov_count;
     row_status_[queued_] = status_;
     queued_++;
@@ -38,6 +41,7 @@ int TxQueue::Commit() {
 }
 
 void TxQueue::Drain() {
+  if (port_->kind == PortKind::kStream) port_->stream->Drain();
   uint32_t sent = 0;
   while (sent < queued_) {
     const int n = sendmmsg(port_->fd, messages_ + sent, queued_ - sent, MSG_DONTWAIT);
@@ -65,7 +69,7 @@ void TxQueue::Drain() {
 
 uint32_t IoLoop::Flush(uint32_t count) {
   queue_.StartFlush();
-  const Port* port = nullptr;
+  Port* port = nullptr;
   int32_t port_index = -1;
   for (uint32_t i = 0; i < count; i++) {
     int32_t* row = tx_ + size_t{i} * T_STRIDE;

@@ -50,9 +50,16 @@ function sleeper(): (ms: number) => void {
   return (ms) => void Atomics.wait(cell, 0, 0, ms);
 }
 
-function sessionPorts(config: Config): SessionPort[] {
+/** Paths of sockets are relative to the configuration file, as all paths in it. */
+function withPaths(definition: PortDefinition, file: string): PortDefinition {
+  const from = (path: string): string => resolve(dirname(resolve(file)), path);
+  if (definition.type === 'qemu-stream') return { ...definition, path: from(definition.path) };
+  return definition.type === 'qemu-dgram' ? { ...definition, path: from(definition.path), remote: from(definition.remote) } : definition;
+}
+
+function sessionPorts(config: Config, file: string): SessionPort[] {
   return config.ports.map((entry) => {
-    const definition = entry as unknown as PortDefinition;
+    const definition = withPaths(entry as unknown as PortDefinition, file);
     const vm = entry.vm === undefined ? undefined : config.vms[entry.vm];
     return {
       config: switchPortConfig(definition),
@@ -95,7 +102,7 @@ function start(): void {
   const vms = Object.values(config.vms);
   const session = new Session({
     settings,
-    ports: sessionPorts(config),
+    ports: sessionPorts(config, input.file),
     vmNames: Object.keys(config.vms),
     vmPolicies: vms.map((vm) => vm.firewall ?? null),
     firewall: compileFirewall(config, yaml).policy,
@@ -137,7 +144,7 @@ function reducePrivileges({ user, drop }: Config['privileges']): void {
 }
 
 /** What reading a TAP or a packet socket fails with: EBADFD and ENODEV once the device is deleted, the others while it is down. */
-const PORT_ERRORS: Readonly<Record<number, string>> = { 5: 'the device is down', 19: 'the device is gone', 77: 'the device is gone', 100: 'the device is down' };
+const PORT_ERRORS: Readonly<Record<number, string>> = { 5: 'the device is down', 19: 'the device is gone', 77: 'the device is gone', 100: 'the device is down', 107: 'no guest is connected' };
 
 /** Says once of each port and mirror that it stopped working. */
 class PortHealth {

@@ -24,6 +24,7 @@ export { MemoryPort, type MemoryFrame, type MemoryPortOptions } from './ports/me
 export { PcapPort, type PcapPortOptions } from './ports/pcap.js';
 export { TapPort, type TapPortOptions } from './ports/tap.js';
 export { AfPacketPort, type AfPacketPortOptions } from './ports/af-packet.js';
+export { QemuDgramPort, QemuStreamPort, type QemuDgramPortOptions, type QemuStreamPortOptions } from './ports/qemu.js';
 export { MirrorPort, type MirrorPortOptions } from './ports/mirror.js';
 export { WireEmitter, type WireSink } from './segment.js';
 export { PcapMirror, type PcapMirrorOptions } from './pcap-mirror.js';

@@ -34,7 +34,8 @@ export class PortSet implements FrameOutput {
 
   private addNative(index: number, port: NativePort): void {
     try {
-      this.loop!.addPort(index, port.fd, port.ioKind, port.vnetHdrLen, port.mtu);
+      if (port.ioKind === 2 || port.ioKind === 3) this.loop!.addUnixPort(index, port.fd, port.ioKind, port.peerPath ?? '', port.mtu);
+      else this.loop!.addPort(index, port.fd, port.ioKind, port.vnetHdrLen, port.mtu);
     } catch (error) {
       port.close();
       throw error;
@@ -72,7 +73,7 @@ export class PortSet implements FrameOutput {
     return this.js.length === this.ports.filter((port) => port !== undefined).length && this.js.every((port) => port.ended);
   }
 
-  /** errno of the last failed receive of a native port, 0 if none: 5, 19, 100 mean the device is gone or down. */
+  /** errno of the last failed receive of a native port, 0 if none: 5, 19, 100 mean the device is gone or down, 107 that no peer is connected. */
   portError(index: number): number {
     return this.ports[index]?.kind === 'native' ? this.loop!.portError(index) : 0;
   }

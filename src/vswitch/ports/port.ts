@@ -21,9 +21,11 @@ interface PortBase {
 
 export interface NativePort extends PortBase {
   readonly kind: 'native';
-  /** Valid after open: descriptor, native PORT_ kind, bytes of virtio_net_hdr, MTU, and the interface's own name and MAC. */
+  /** Valid after open: descriptor (-1: it connects to peerPath by itself), native PORT_ kind, bytes of virtio_net_hdr, MTU, and the interface's own name and MAC. */
   readonly fd: number;
-  readonly ioKind: 0 | 1;
+  readonly ioKind: 0 | 1 | 2 | 3;
+  /** UNIX sockets (kinds 2 and 3): where the peer is. */
+  readonly peerPath?: string;
   readonly vnetHdrLen: number;
   readonly mtu: number;
   readonly interfaceName: string;

@@ -6,6 +6,7 @@ import { AfPacketPort, type AfPacketPortOptions } from './af-packet.js';
 import { MirrorPort, type MirrorPortOptions } from './mirror.js';
 import { PcapPort, type PcapPortOptions } from './pcap.js';
 import type { Port } from './port.js';
+import { QemuDgramPort, QemuStreamPort, type QemuDgramPortOptions, type QemuStreamPortOptions } from './qemu.js';
 import { TapPort, type TapPortOptions } from './tap.js';
 
 export interface PortTypeRow {
@@ -19,6 +20,11 @@ export interface PortTypeRow {
   create(options: never): Port;
 }
 
+const unixPath = { type: 'string', minLength: 1, maxLength: 107 } as const;
+const socketOptions = {
+  mode: { type: 'string', pattern: '^0?[0-7]{3}$', default: '0600', description: 'Permission bits of the socket, for a QEMU that runs as another user.' },
+  mtu: { type: 'integer', minimum: 68, maximum: 65521, default: 1500, description: 'Bytes behind the link header that the guest takes.' },
+} as const;
 const interfaceName = { type: 'string', minLength: 1, maxLength: 15, pattern: '^[^\\s/]+$' } as const;
 
 export const PORT_TYPES = {
@@ -43,6 +49,26 @@ export const PORT_TYPES = {
     },
     required: ['interface'],
     create: (options: AfPacketPortOptions) => new AfPacketPort(options),
+  },
+  'qemu-stream': {
+    help: 'QEMU guest by -netdev stream over a UNIX socket: no TAP, no privileges, no offloads.',
+    properties: {
+      path: { ...unixPath, description: 'The socket, relative to this file.' },
+      side: { enum: ['listen', 'connect'], default: 'listen', description: 'listen: QEMU connects (server=off). connect: QEMU listens (server=on); survives a restart of either.' },
+      ...socketOptions,
+    },
+    required: ['path'],
+    create: (options: QemuStreamPortOptions) => new QemuStreamPort(options),
+  },
+  'qemu-dgram': {
+    help: 'QEMU guest by -netdev dgram over UNIX sockets: no TAP, no privileges, no offloads.',
+    properties: {
+      path: { ...unixPath, description: "Our socket, relative to this file: QEMU's remote.path." },
+      remote: { ...unixPath, description: "QEMU's socket, relative to this file: its local.path." },
+      ...socketOptions,
+    },
+    required: ['path', 'remote'],
+    create: (options: QemuDgramPortOptions) => new QemuDgramPort(options),
   },
   mirror: {
     help: 'Copy of the traffic of an interface through libpcap, to look at only; can answer with resets.',
