@@ -166,7 +166,7 @@ for (const file of args) {
   const raw = readFileSync(file);
   const text = (file.endsWith('.gz') ? gunzipSync(raw) : raw).toString('latin1');
   const stored = new Map<string, Uint8Array>();
-  const cache: PatternCache = { load: (key) => stored.get(key) ?? null, store: (key, database) => void stored.set(key, database) };
+  const cache: PatternCache = { smallest: 200, load: (key) => stored.get(key) ?? null, store: (key, database) => void stored.set(key, database) };
   const load = (source: string): { rules: RuleSet; ms: number } => {
     const start = performance.now();
     const rules = RuleSet.compile([{ file: basename(file), text: source }], registry.protocols, { cache });

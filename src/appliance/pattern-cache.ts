@@ -23,6 +23,8 @@ export function userPatternCache(): FilePatternCache | undefined {
 }
 
 export class FilePatternCache implements PatternCache {
+  /** What is smaller compiles within milliseconds and would only fill the directory. */
+  readonly smallest = 200;
   readonly #directory: string;
   readonly #log: (text: string) => void;
 

@@ -3,7 +3,7 @@ import { AddressResolver, parseAddressExpr, PortResolver, type AddressExpr, type
 import { PROTO_TCP, PROTO_UDP } from '../packet/index.js';
 import type { AppCatalog } from './app-catalog.js';
 import { DEFAULT_CLASSES, type Classification } from './classification.js';
-import { CompileContext, DIR_TO_CLIENT, DIR_TO_SERVER, RuleDraft, type BufferDraft } from './draft.js';
+import { CompileContext, DIR_TO_CLIENT, DIR_TO_SERVER, RuleDraft, type BufferDraft, type RuleNames } from './draft.js';
 import { chooseFastPattern, type PatternPlace } from './fast-pattern.js';
 import { AddressIntervals, HEADER_PROTOCOLS, PortBitmap, RuleHeader, type HeaderProtocol } from './header.js';
 import { ContentStep, type Step } from './match/step.js';
@@ -21,6 +21,8 @@ export interface CompileOptions {
   readonly classes?: Readonly<Record<string, Classification>>;
   /** Datasets that outlive a reload of the rules. */
   readonly datasets?: DatasetStore;
+  /** Numbers of flowbits and kin that the rules before these gave out. */
+  readonly names?: RuleNames;
   /** Reads a file that a rule names (datasets, hash lists), relative to the rule's own file; null when there is none. */
   readonly readFile?: (name: string, ruleFile: string) => Uint8Array | null;
 }
@@ -56,7 +58,7 @@ export class RuleCompiler {
   readonly #portSets = new Map<PortSet, PortBitmap | null>();
 
   constructor(apps: AppCatalog, options: CompileOptions = {}) {
-    this.context = new CompileContext(apps, (name) => findKeyword(name) !== undefined || apps.buffer(name) !== null, options.datasets, options.readFile);
+    this.context = new CompileContext(apps, (name) => findKeyword(name) !== undefined || apps.buffer(name) !== null, options.datasets, options.readFile, options.names);
     const vars = options.vars ?? DEFAULT_VARS;
     this.#vars = vars;
     const own = (table: Readonly<Record<string, string>>, name: string): string | undefined => (Object.hasOwn(table, name) ? table[name] : undefined);
@@ -144,6 +146,7 @@ export class RuleCompiler {
       stateRank: draft.stateRank,
       file: rule.source.file,
       line: rule.line,
+      digest: digestOf(rule.source.text),
     });
   }
 
@@ -232,6 +235,18 @@ export class RuleCompiler {
   #info(rule: Rule): Signature {
     return new Signature(rule, Object.hasOwn(this.#classes, rule.classtype) ? this.#classes[rule.classtype] : undefined);
   }
+}
+
+/** FNV-1a of the rule's text in 52 bits: tells whether a reload changed it. */
+function digestOf(text: string): number {
+  let a = 0x811c9dc5;
+  let b = 0x1234567;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    a = Math.imul(a ^ code, 0x01000193);
+    b = Math.imul(b ^ code, 0x01000193) ^ (a >>> 15);
+  }
+  return (a >>> 0) * 0x10_0000 + ((b >>> 0) & 0xf_ffff);
 }
 
 function headerFault(at: number, token: string, message: string, accepted: readonly string[], reason: RuleRefused['reason']): RuleRefused {

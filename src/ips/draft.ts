@@ -27,11 +27,18 @@ export class NameTable {
   }
 }
 
-/** What all rules of a set share while it is compiled. */
-export class CompileContext {
+/**
+ * The numbers behind the names of state that outlives packets. Handed on to the next generation of the rules, so that a
+ * bit set under one is the same bit under the other; names that no rule uses any more keep their number.
+ */
+export class RuleNames {
   readonly flowbits = new NameTable();
   readonly flowints = new NameTable();
   readonly hostbits = new NameTable();
+}
+
+/** What all rules of a set share while it is compiled. */
+export class CompileContext {
   readonly #needles = new Map<string, Needle>();
   readonly #specs = new Map<string, readonly (BufferSpec | null)[]>();
 
@@ -42,6 +49,7 @@ export class CompileContext {
     readonly datasets: DatasetStore = new DatasetStore(),
     /** Content of a file that a rule names, null when it cannot be read. */
     readonly readFile: (name: string, ruleFile: string) => Uint8Array | null = () => null,
+    readonly names: RuleNames = new RuleNames(),
   ) {}
 
   /** The searcher of a byte string, one for all rules that look for it. */

@@ -10,6 +10,8 @@ import type { FastPatternChoice } from './rule.js';
 
 /** Where serialised databases are kept. Errors of the store are its own affair: a miss costs time, nothing else. */
 export interface PatternCache {
+  /** Databases of fewer patterns are not worth keeping. */
+  readonly smallest: number;
   load(key: string): Uint8Array | null;
   store(key: string, database: Uint8Array): void;
 }
@@ -75,32 +77,37 @@ export class PatternGroupBuilder {
    * @param large the buffer is long (payload, body): each pattern is then reported once per scan. On short buffers that
    *   bookkeeping costs more than the repeated reports (measured: twice the time on URIs, a third on repetitive streams).
    */
-  build(cache: PatternCache | null, large: boolean): PatternGroup {
+  *build(cache: PatternCache | null, large: boolean): Generator<undefined, PatternGroup> {
     const keys = [...this.#patterns.keys()].sort();
-    const expressions: HsPattern[] = [];
+    yield;
     const first = new Int32Array(keys.length + 1);
     const rules: number[] = [];
     let maxLength = 0;
     const hash = createHash('sha256').update(`${hsVersion()} ${large ? 'large' : 'small'}`);
-    keys.forEach((key, id) => {
+    for (const [id, key] of keys.entries()) {
       const { choice, rules: own } = this.#patterns.get(key)!;
       maxLength = Math.max(maxLength, choice.bytes.length);
-      const flags = (large ? HS_FLAG_SINGLEMATCH : 0) | (choice.nocase ? HS_FLAG_CASELESS : 0);
-      expressions.push({ id, expression: escapeLiteral(choice.bytes), flags });
       hash.update(`\n${key.length}:`).update(Buffer.from(key, 'latin1'));
       rules.push(...own);
       first[id + 1] = rules.length;
-    });
+      if (id % STEP_KEYS === STEP_KEYS - 1) yield;
+    }
     const cacheKey = hash.digest('hex');
-    return new PatternGroup(obtain(expressions, cacheKey, cache), first, Int32Array.from(rules), maxLength);
+    const expressions = (): HsPattern[] =>
+      keys.map((key, id) => {
+        const { choice } = this.#patterns.get(key)!;
+        return { id, expression: escapeLiteral(choice.bytes), flags: (large ? HS_FLAG_SINGLEMATCH : 0) | (choice.nocase ? HS_FLAG_CASELESS : 0) };
+      });
+    const database = obtain(expressions, cacheKey, keys.length < (cache?.smallest ?? 0) ? null : cache);
+    yield;
+    return new PatternGroup(database, first, Int32Array.from(rules), maxLength);
   }
 }
 
-/** Databases of fewer patterns compile within milliseconds: keeping them would only fill the store. */
-const CACHE_FROM = 200;
+/** Keys between two pauses: about a millisecond. */
+const STEP_KEYS = 500;
 
-function obtain(expressions: readonly HsPattern[], key: string, store: PatternCache | null): HsDatabase {
-  const cache = expressions.length < CACHE_FROM ? null : store;
+function obtain(expressions: () => HsPattern[], key: string, cache: PatternCache | null): HsDatabase {
   const stored = cache?.load(key) ?? null;
   if (stored !== null) {
     try {
@@ -110,7 +117,7 @@ function obtain(expressions: readonly HsPattern[], key: string, store: PatternCa
       if (!(error instanceof Error)) throw error;
     }
   }
-  const database = HsDatabase.compile(expressions);
+  const database = HsDatabase.compile(expressions());
   cache?.store(key, database.serialize());
   return database;
 }

@@ -21,7 +21,12 @@ export class PortLists {
     const lists: Int32Array[] = [];
     const known = new Map<string, number>();
     this.#number = new Uint16Array(PORTS);
+    const restricted = rules.filter((rule) => !takesAllPorts(rule)).map((rule) => rule.header.destinationPorts!);
     for (let port = 0; port < PORTS; port++) {
+      if (port > 0 && restricted.every((ports) => ports.contains(port) === ports.contains(port - 1))) {
+        this.#number[port] = this.#number[port - 1]!;
+        continue;
+      }
       const own = rules.filter((rule) => takesAllPorts(rule) || rule.header.destinationPorts!.contains(port));
       const key = own.length === rules.length ? 'all' : own.map((rule) => rule.index).join(',');
       let number = known.get(key);

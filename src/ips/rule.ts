@@ -97,6 +97,8 @@ export interface RuleParts {
   readonly stateRank: number;
   readonly file: string;
   readonly line: number;
+  /** Of the rule's text. */
+  readonly digest: number;
 }
 
 export class CompiledRule {
@@ -131,6 +133,7 @@ export class CompiledRule {
   readonly stateRank: number;
   readonly file: string;
   readonly line: number;
+  readonly digest: number;
 
   constructor(parts: RuleParts) {
     this.info = parts.info;
@@ -161,6 +164,7 @@ export class CompiledRule {
     this.stateRank = parts.stateRank;
     this.file = parts.file;
     this.line = parts.line;
+    this.digest = parts.digest;
   }
 
   /** Is the flow's application protocol one the rule is about? */

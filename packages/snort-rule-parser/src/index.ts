@@ -5,7 +5,7 @@
 export * from './ast.js';
 export { formatError, RULE_ERROR_KINDS } from './errors.js';
 export type { Position, RuleError, RuleErrorKind } from './errors.js';
-export { DEFAULT_MAX_ERRORS, DEFAULT_MAX_RULE_LENGTH, forEachRule, parseRule, parseRules } from './parse.js';
+export { DEFAULT_MAX_ERRORS, DEFAULT_MAX_RULE_LENGTH, forEachRule, parseRule, parseRules, readRules } from './parse.js';
 export type { ParseOptions, ParseRuleResult, ParseRulesOptions, ParseRulesResult, RuleVisitor } from './parse.js';
 export { decodeContent, encodeContent } from './content.js';
 export type { ContentModifier, ContentPayload, ValueProblem } from './content.js';

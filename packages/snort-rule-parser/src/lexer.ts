@@ -105,18 +105,13 @@ export interface LineOptions {
 }
 
 /**
- * Calls `visit` for every logical line in order, until it returns false.
+ * The logical lines in order, found as they are asked for.
  *
  * A backslash at the end of a line (blanks may follow it) joins the next line to it, as in Suricata's loader: the
  * backslash and line end vanish, the blanks that indent the next line stay. Comments (`#`, and `;` which Suricata
  * skips likewise) are never continued; inside a continued rule a `#` is rule text.
  */
-export function forEachLine(
-  text: string,
-  start: number,
-  options: LineOptions,
-  visit: (line: LogicalLine) => boolean,
-): void {
+export function* logicalLines(text: string, start: number, options: LineOptions): Generator<LogicalLine, undefined> {
   let at = start;
   let line = options.firstLine;
   while (at < text.length) {
@@ -142,7 +137,7 @@ export function forEachLine(
         offset: bodyStart,
         continuations: NO_CONTINUATIONS,
       };
-      if (!visit({ source, enabled: false })) return;
+      yield { source, enabled: false };
       continue;
     }
 
@@ -172,7 +167,7 @@ export function forEachLine(
     const source: SourceText = {
       file: options.file, text: body, line: lineNumber, column: 1, offset: lineStart, continuations,
     };
-    if (!visit({ source, enabled: true })) return;
+    yield { source, enabled: true };
   }
 }
 

@@ -2,7 +2,7 @@
 import { Rule, type SourceText } from './ast.js';
 import type { RuleError } from './errors.js';
 import { actionAt, HeaderCaches, parseHeader } from './header.js';
-import { decodeRuleText, forEachLine, locate, skipBlanks, trimmed, type LogicalLine } from './lexer.js';
+import { decodeRuleText, locate, logicalLines, skipBlanks, trimmed, type LogicalLine } from './lexer.js';
 import { OptionCaches, parseOptions } from './options.js';
 import { ErrorReport } from './report.js';
 
@@ -63,21 +63,20 @@ export function parseRule(text: string | Uint8Array, options: ParseOptions = {})
   const decoded = decodeRuleText(text);
   const parser = new LineParser(options);
   let seen = 0;
-  forEachLine(decoded.text, decoded.start, parser.lineOptions, (line) => {
+  for (const line of logicalLines(decoded.text, decoded.start, parser.lineOptions)) {
     const result = parser.parse(line);
-    if (result === null) return true;
+    if (result === null) continue;
     seen += 1;
     if (seen > 1) {
       const report = new ErrorReport(line.source);
       report.add('trailing-text', skipBlanks(line.source.text, 0, line.source.text.length), trimmed(line.source.text),
         'only one rule is expected', ['end of text']);
       refused(report.errors);
-      return false;
+      break;
     }
     if (result instanceof Rule) rule = result;
     else refused(result);
-    return true;
-  });
+  }
   if (seen === 0) {
     const source: SourceText = {
       file: options.file ?? '', text: '', line: options.line ?? 1, column: 1, offset: decoded.start, continuations: [],
@@ -116,14 +115,23 @@ export function parseRules(text: string | Uint8Array, options: ParseRulesOptions
  * Never throws on any text; time is linear in its length.
  */
 export function forEachRule(text: string | Uint8Array, options: ParseOptions, visitor: RuleVisitor): void {
+  for (const result of readRules(text, options)) {
+    if (result instanceof Rule) visitor.rule(result);
+    else visitor.refused(result);
+  }
+}
+
+/**
+ * The rules of a file one at a time, each read when it is asked for, so that the caller may do other work in between; in
+ * place of a refused rule all its errors, at least one. Otherwise as {@link forEachRule}.
+ */
+export function* readRules(text: string | Uint8Array, options: ParseOptions = {}): Generator<Rule | readonly RuleError[], undefined> {
   const decoded = decodeRuleText(text);
   const parser = new LineParser(options);
-  forEachLine(decoded.text, decoded.start, parser.lineOptions, (line) => {
+  for (const line of logicalLines(decoded.text, decoded.start, parser.lineOptions)) {
     const result = parser.parse(line);
-    if (result instanceof Rule) visitor.rule(result);
-    else if (result !== null) visitor.refused(result);
-    return true;
-  });
+    if (result !== null) yield result;
+  }
 }
 
 class LineParser {

@@ -60,7 +60,7 @@ export const flowbits = keyword({
     for (const name of list) {
       if (name === '' || /\s/.test(name)) option.fail(names, 'not a name of a bit', ['letters, digits, . _ -']);
     }
-    const ids = list.map((name) => draft.context.flowbits.id(name));
+    const ids = list.map((name) => draft.context.names.flowbits.id(name));
     // Setting a bit is the one flowbits action that a rule judged once per flow may have.
     if (action.text !== 'set') draft.perPacket = true;
     switch (action.text) {

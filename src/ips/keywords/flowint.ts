@@ -79,7 +79,7 @@ export const flowint = keyword({
     const text = operator.text.toLowerCase();
     if (!OPERATORS.includes(text)) option.fail(operator, 'unknown operator', OPERATORS);
     if (more.length > 0) option.fail(more[0]!, 'unexpected text', ['name,operator,number']);
-    const id = draft.context.flowints.id(name.text);
+    const id = draft.context.names.flowints.id(name.text);
     if (text === 'isset' || text === 'notset' || text === 'isnotset') {
       if (operand !== undefined) option.fail(operand, `${text} takes no number`, [`name,${text}`]);
       draft.packetMatches.push(new FlowIntMatch(id, text === 'isset' ? 'isset' : 'notset', 0, -1));
@@ -90,7 +90,7 @@ export const flowint = keyword({
     const number = integerOf(operand.text);
     const value = number === null ? 0 : option.integer(operand, 0, MAX_INT);
     if (number === null && !/^[\w.-]+$/.test(operand.text)) option.fail(operand, 'neither a number nor a variable', [`0..${MAX_INT}`]);
-    const other = number === null ? draft.context.flowints.id(operand.text) : -1;
+    const other = number === null ? draft.context.names.flowints.id(operand.text) : -1;
     if (text === '=' || text === '+' || text === '-') {
       draft.postMatches.push(new FlowIntAction(id, text, value, other));
       draft.stateRank |= RANK_SETS;

@@ -78,7 +78,7 @@ function actionAndName(draft: RuleDraft, option: OptionText, args: readonly Arg[
     return null;
   }
   if (name === undefined || !/^[\w.-]+$/.test(name.text)) option.fail(name ?? option.whole(), 'not a name of a bit', ['letters, digits, . _ -']);
-  return { action: action.text, id: draft.context.hostbits.id(name.text) };
+  return { action: action.text, id: draft.context.names.hostbits.id(name.text) };
 }
 
 const XBIT_TRACKS: Readonly<Record<string, number>> = { ip_src: Track.BY_SRC, ip_dst: Track.BY_DST, ip_pair: Track.PAIR };
