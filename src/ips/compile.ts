@@ -54,6 +54,7 @@ export class RuleCompiler {
   readonly #ports: PortResolver;
   readonly #classes: Readonly<Record<string, Classification>>;
   readonly #vars: RuleVars;
+  readonly #classtypes = new Map<string, string>();
   readonly #addressSets = new Map<AddressSet, AddressIntervals | null>();
   readonly #portSets = new Map<PortSet, PortBitmap | null>();
 
@@ -147,6 +148,7 @@ export class RuleCompiler {
       file: rule.source.file,
       line: rule.line,
       digest: digestOf(rule.source.text),
+      classtype: this.#classtype(rule.classtype),
     });
   }
 
@@ -230,6 +232,16 @@ export class RuleCompiler {
     const specs = this.context.specs(buffer.name, apps);
     const key = [buffer.name, ...buffer.transforms.map((transform) => transform.key)].join('|');
     return new TxChain(buffer.name, specs, buffer.transforms, buffer.steps, key);
+  }
+
+  /** One string for all rules of a class, that does not keep the text of the rules alive. */
+  #classtype(name: string): string {
+    let known = this.#classtypes.get(name);
+    if (known === undefined) {
+      known = Buffer.from(name, 'utf8').toString('utf8');
+      this.#classtypes.set(known, known);
+    }
+    return known;
   }
 
   #info(rule: Rule): Signature {

@@ -16,7 +16,7 @@ import { PacketRange } from './packet-buffer.js';
 import { PortPolicies } from './port-policies.js';
 import { RuleAction, RuleKind, type CompiledRule } from './rule.js';
 import { isSynAlone, packetClass, type RuleSet } from './rule-set.js';
-import { FlowDetect } from './state/flow-detect.js';
+import { FlowDetect, JUDGED_BEFORE } from './state/flow-detect.js';
 import { DetectPool } from './state/pool.js';
 import { SharedState } from './state/shared-state.js';
 import { ThresholdOutcome } from './state/threshold.js';
@@ -29,8 +29,10 @@ export interface IpsOptions {
   readonly mode?: 'ips' | 'ids';
   /** Alerts reported per packet at most (Suricata: packet-alert-max). Default 15. */
   readonly maxAlertsPerPacket?: number;
-  /** State that outlives a reload of the rules. */
+  /** State that outlives flows; one of its own without it. */
   readonly shared?: SharedState;
+  /** The engine that judged until now, by the rules before these: its state and counts go on. */
+  readonly previous?: Ips;
   /** What connection tracking noticed about the packet in hand (keyword stream-event). */
   readonly streamEvents?: StreamEvents;
   /** Suricata's IDS mode: streams are judged in pieces, after the packets that brought them. Default false. */
@@ -64,7 +66,7 @@ export class IpsCounters {
 
 export class Ips {
   readonly rules: RuleSet;
-  readonly counters = new IpsCounters();
+  readonly counters: IpsCounters;
   readonly context: InspectContext;
   /** Which rules count for which switch port. */
   readonly ports = new PortPolicies();
@@ -104,7 +106,9 @@ export class Ips {
     this.#maxAlerts = options.maxAlertsPerPacket ?? 15;
     this.#passive = options.passive ?? false;
     this.#onAck = this.#passive && (options.onAck ?? false);
-    this.context = new InspectContext(options.shared ?? new SharedState());
+    const { previous } = options;
+    this.counters = previous?.counters ?? new IpsCounters();
+    this.context = new InspectContext(previous?.shared ?? options.shared ?? new SharedState(), previous?.context.counters);
     this.context.streamEvents = options.streamEvents ?? null;
     this.#packetEvents = options.packetEvents ?? NO_EVENTS;
     this.#candidates = new Candidates(rules.rules.length);
@@ -112,7 +116,7 @@ export class Ips {
     this.#tx = new TxInspector(rules, this.context, this.#chains, this.#transforms, this.#candidates, this.#hits, this.#pool, this.counters, this);
   }
 
-  /** Thresholds, xbits and hostbits, to be handed to the engine of the next rule set. */
+  /** Thresholds, xbits and hostbits. */
   get shared(): SharedState {
     return this.context.shared;
   }
@@ -211,7 +215,7 @@ export class Ips {
       state.generation = this.rules.generation;
       flow.detect = state;
     } else if (state.generation !== this.rules.generation) {
-      state.forgetRules();
+      state.follow(this.rules.successorsOf(state.generation));
       state.generation = this.rules.generation;
     }
     return state;
@@ -299,11 +303,11 @@ export class Ips {
       const bit = 1 << dir;
       if ((state.ipOnlyDone & bit) === 0) {
         state.ipOnlyDone |= bit;
-        candidates.addAll(rules.ipOnly[slot]!);
+        candidates.addAll((state.ipOnlyDone & (bit << JUDGED_BEFORE)) === 0 ? rules.ipOnly[slot]! : rules.ipOnlyAdded[slot]!);
       }
       if (this.context.appOfDirection !== 0 && (state.protocolDone & bit) === 0) {
         state.protocolDone |= bit;
-        candidates.addAll(rules.protocolOnly[dir]!);
+        candidates.addAll((state.protocolDone & (bit << JUDGED_BEFORE)) === 0 ? rules.protocolOnly[dir]! : rules.protocolOnlyAdded[dir]!);
       }
     }
     if (view.proto === PROTO_TCP) this.#collectStream(view, flow, state, dir);
@@ -502,17 +506,17 @@ export class Ips {
   /** Apply the matches of the packet in rule order. */
   #finish(view: PacketView, flow: Flow | null, state: FlowDetect | null, mode: number): number {
     const queue = this.#queue;
-    const enforce = this.#enforces(mode);
     let verdict: number = Verdict.NONE;
     let alerts = 0;
     let bypass = false;
     for (let i = 0; i < queue.count; i++) {
       const rule = this.rules.rules[queue.rules[i]!]!;
-      const { sid } = rule.info;
-      if (rule.detectionFilter !== null && rule.detectionFilter.judge(this.shared, sid, view) === ThresholdOutcome.NONE) continue;
+      if (rule.detectionFilter !== null && rule.detectionFilter.judge(this.shared, rule.info, view) === ThresholdOutcome.NONE) continue;
+      if (rule.action === RuleAction.PASS && !this.ports.agree(view, rule.index)) continue;
+      const enforce = mode === PortPolicies.PREVENT && this.#enforces(this.ports.modeOfRule(view, rule.index));
       let report = !rule.noalert;
       if (rule.threshold !== null) {
-        const outcome = rule.threshold.judge(this.shared, sid, view);
+        const outcome = rule.threshold.judge(this.shared, rule.info, view);
         if (outcome === ThresholdOutcome.NONE) {
           this.counters.alertsSuppressed++;
           continue;
@@ -557,6 +561,8 @@ export class Ips {
 
   /** Note a drop or reject. The first rule that drops is the one that is named. */
   #condemn(view: PacketView, state: FlowDetect | null, rule: CompiledRule, flowScoped: boolean, enforce: boolean, before: number): number {
+    // Where the engine may drop and the policies of the ends do not want it, the flow goes on under the eyes of all rules.
+    if (!enforce && this.#prevent) return before;
     if (flowScoped && state !== null && !state.dropped) {
       state.dropped = true;
       state.dropGid = rule.info.gid;

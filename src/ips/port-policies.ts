@@ -1,8 +1,10 @@
 /**
- * Which rules count for which switch port. All ports share one compiled rule set; a port's policy is a bitmap over it and
- * a mode. A packet between two ports is judged by both: a rule counts when either side has it.
+ * Which rules count for which switch port. All ports share one compiled rule set; a port's policy is a mode and bitmaps over
+ * it. A packet between two ports is judged by both: a rule counts when either side has it, drops when a side that has it
+ * prevents, and passes traffic when no side objects.
  */
 import type { PacketView } from '../packet/packet-view.js';
+import type { RuleBitmaps } from './rule-policy.js';
 
 /** `view.egress` of a frame that goes to several ports. */
 const EGRESS_MANY = -1;
@@ -12,18 +14,18 @@ export class PortPolicies {
   static readonly DETECT = 1;
   static readonly PREVENT = 2;
 
-  readonly #rules: (Uint32Array | null)[] = [];
+  readonly #rules: (RuleBitmaps | null)[] = [];
   readonly #modes: number[] = [];
   #any = false;
   /** Ports that overhear traffic: what comes in by them goes nowhere. */
   readonly #passive: boolean[] = [];
 
   /**
-   * @param rules one bit per rule index (RuleSet.rules), null = all of them
    * @param mode OFF: not inspected for this port; DETECT: alerts only; PREVENT: drops
+   * @param rules null = all rules, in the mode of the port
    * @param passive frames of the port are not forwarded, and none are sent to it
    */
-  set(port: number, mode: number, rules: Uint32Array | null, passive = false): void {
+  set(port: number, mode: number, rules: RuleBitmaps | null, passive = false): void {
     while (this.#rules.length <= port) {
       this.#rules.push(null);
       this.#modes.push(PortPolicies.PREVENT);
@@ -44,11 +46,29 @@ export class PortPolicies {
   }
 
   enables(view: PacketView, rule: number): boolean {
-    if (!this.#any || this.#enabled(view.ingress, rule)) return true;
-    if (view.egress >= 0) return this.#enabled(view.egress, rule);
-    if (!this.#goesToMany(view)) return false;
-    for (let port = 0; port < this.#modes.length; port++) if (!this.#passive[port]! && this.#enabled(port, rule)) return true;
-    return false;
+    return this.modeOfRule(view, rule) !== PortPolicies.OFF;
+  }
+
+  /** What the ends want of one rule: the strictest of those that have it, OFF when none does. */
+  modeOfRule(view: PacketView, rule: number): number {
+    if (!this.#any) return PortPolicies.PREVENT;
+    let mode = this.#ruleMode(view.ingress, rule);
+    if (view.egress >= 0) return Math.max(mode, this.#ruleMode(view.egress, rule));
+    if (!this.#goesToMany(view)) return mode;
+    for (let port = 0; port < this.#modes.length && mode < PortPolicies.PREVENT; port++) {
+      if (!this.#passive[port]!) mode = Math.max(mode, this.#ruleMode(port, rule));
+    }
+    return mode;
+  }
+
+  /** Do all ends that inspect have the rule? What one VM lets pass is no reason to spare another. */
+  agree(view: PacketView, rule: number): boolean {
+    if (!this.#any) return true;
+    if (!this.#accepts(view.ingress, rule)) return false;
+    if (view.egress >= 0) return this.#accepts(view.egress, rule);
+    if (!this.#goesToMany(view)) return true;
+    for (let port = 0; port < this.#modes.length; port++) if (!this.#passive[port]! && !this.#accepts(port, rule)) return false;
+    return true;
   }
 
   #goesToMany(view: PacketView): boolean {
@@ -65,9 +85,16 @@ export class PortPolicies {
     return port >= 0 && port < this.#modes.length ? this.#modes[port]! : PortPolicies.PREVENT;
   }
 
-  #enabled(port: number, rule: number): boolean {
-    if (this.#mode(port) === PortPolicies.OFF) return false;
-    const bitmap = port >= 0 && port < this.#rules.length ? this.#rules[port]! : null;
-    return bitmap === null || (bitmap[rule >>> 5]! & (1 << (rule & 31))) !== 0;
+  #ruleMode(port: number, rule: number): number {
+    const mode = this.#mode(port);
+    const rules = port >= 0 && port < this.#rules.length ? this.#rules[port]! : null;
+    if (rules === null || mode === PortPolicies.OFF) return mode;
+    const bit = 1 << (rule & 31);
+    if ((rules.enabled[rule >>> 5]! & bit) === 0) return PortPolicies.OFF;
+    return (rules.detectOnly[rule >>> 5]! & bit) === 0 ? mode : PortPolicies.DETECT;
+  }
+
+  #accepts(port: number, rule: number): boolean {
+    return this.#mode(port) === PortPolicies.OFF || this.#ruleMode(port, rule) !== PortPolicies.OFF;
   }
 }

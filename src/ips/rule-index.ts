@@ -65,6 +65,14 @@ export interface RuleIndex {
 /** Work that stops now and then, to be gone on with when there is time. */
 export type Steps<T> = Generator<undefined, T>;
 
+/** Do all of it now. */
+export function finish<T>(steps: Steps<T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
 const NO_RULES = new Int32Array(0);
 
 /** Patterns taken up between two pauses: about a millisecond. */

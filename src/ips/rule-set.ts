@@ -11,7 +11,7 @@ import type { PatternCache, PatternGroup } from './pattern-group.js';
 import type { PortLists } from './port-lists.js';
 import { syntaxRefusal, type Refusal } from './refusal.js';
 import { RuleKind, type CompiledRule } from './rule.js';
-import { IndexBuilder, type RuleIndex, type Steps, type TxPlan } from './rule-index.js';
+import { IndexBuilder, finish, type RuleIndex, type Steps, type TxPlan } from './rule-index.js';
 import type { DatasetStore } from './state/dataset.js';
 
 export { isSynAlone, packetClass, TxEngine, TxPlan } from './rule-index.js';
@@ -69,9 +69,11 @@ export class RuleSet {
   /** The numbers behind flowbits and kin, for the rules that come after these. */
   readonly names: RuleNames;
   readonly datasets: DatasetStore;
-  /** Generation these rules follow, and by index of its rules the index here, -1 = gone or changed; null = they are the first. */
-  readonly previousGeneration: number;
-  readonly inherited: Int32Array | null;
+  /** Rules of ipOnly and protocolOnly that the set before this one did not have. */
+  readonly ipOnlyAdded: readonly Int32Array[];
+  readonly protocolOnlyAdded: readonly Int32Array[];
+  readonly #previousGeneration: number;
+  readonly #successors: Int32Array | null;
   readonly #bySid: ReadonlyMap<string, CompiledRule>;
 
   private constructor(rules: readonly CompiledRule[], bySid: ReadonlyMap<string, CompiledRule>, refusals: readonly Refusal[], context: CompileContext, index: RuleIndex, options: RuleSetOptions) {
@@ -83,8 +85,12 @@ export class RuleSet {
     this.datasets = context.datasets;
     this.generation = options.generation ?? 0;
     const { previous } = options;
-    this.previousGeneration = previous?.generation ?? -1;
-    this.inherited = previous === undefined ? null : successors(previous, bySid);
+    this.#previousGeneration = previous?.generation ?? -1;
+    this.#successors = previous === undefined ? null : successors(previous, bySid);
+    const inherited = new Set(this.#successors ?? []);
+    const added = (list: Int32Array): Int32Array => list.filter((rule) => !inherited.has(rule));
+    this.ipOnlyAdded = index.ipOnly.map(added);
+    this.protocolOnlyAdded = index.protocolOnly.map(added);
     this.packetGroups = index.packetGroups;
     this.streamGroups = index.streamGroups;
     this.packetAlways = index.packetAlways;
@@ -107,11 +113,7 @@ export class RuleSet {
    * @param protocols the registry of the protocols room
    */
   static compile(sources: readonly RuleSource[], protocols: readonly AppProtocol[], options: RuleSetOptions = {}): RuleSet {
-    const steps = RuleSet.compileSteps(sources, protocols, options);
-    for (;;) {
-      const step = steps.next();
-      if (step.done === true) return step.value;
-    }
+    return finish(RuleSet.compileSteps(sources, protocols, options));
   }
 
   /** The same in steps of about a millisecond, for callers that judge packets meanwhile. */
@@ -147,6 +149,14 @@ export class RuleSet {
     });
     const index = yield* new IndexBuilder(rules, compiler.context.apps, options.cache ?? null, options.withoutPrefilter !== true).build();
     return new RuleSet(rules, chosen, refusals, compiler.context, index, options);
+  }
+
+  /**
+   * Where the rules of an earlier generation are now: by index there the index here, -1 = gone or changed. null when this
+   * set knows nothing of that generation.
+   */
+  successorsOf(generation: number): Int32Array | null {
+    return generation === this.#previousGeneration ? this.#successors : null;
   }
 
   find(gid: number, sid: number): CompiledRule | undefined {

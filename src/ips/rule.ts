@@ -1,10 +1,10 @@
 /** A compiled rule: everything the engine needs, in the shape it needs it. Immutable after loading. */
-import type { SignatureInfo } from '../pipeline/index.js';
 import type { BufferSpec } from '../protocols/index.js';
 import type { RuleHeader } from './header.js';
 import type { PacketMatch, PostMatch, TxMatch } from './match/match.js';
 import type { Step } from './match/step.js';
 import type { PacketBuffer } from './packet-buffer.js';
+import type { Signature } from './signature.js';
 import type { Threshold } from './state/threshold.js';
 import type { Transform } from './transform.js';
 
@@ -60,7 +60,7 @@ export interface FastPatternChoice {
 }
 
 export interface RuleParts {
-  readonly info: SignatureInfo;
+  readonly info: Signature;
   readonly action: RuleAction;
   /** Answer both ends / the source / the destination when action is REJECT. */
   readonly rejectSides: 'src' | 'dst' | 'both';
@@ -99,12 +99,13 @@ export interface RuleParts {
   readonly line: number;
   /** Of the rule's text. */
   readonly digest: number;
+  readonly classtype: string;
 }
 
 export class CompiledRule {
   /** Position in the rule set's evaluation order. */
   index = -1;
-  readonly info: SignatureInfo;
+  readonly info: Signature;
   readonly action: RuleAction;
   readonly rejectSides: 'src' | 'dst' | 'both';
   readonly noalert: boolean;
@@ -134,6 +135,7 @@ export class CompiledRule {
   readonly file: string;
   readonly line: number;
   readonly digest: number;
+  readonly classtype: string;
 
   constructor(parts: RuleParts) {
     this.info = parts.info;
@@ -165,6 +167,7 @@ export class CompiledRule {
     this.file = parts.file;
     this.line = parts.line;
     this.digest = parts.digest;
+    this.classtype = parts.classtype;
   }
 
   /** Is the flow's application protocol one the rule is about? */

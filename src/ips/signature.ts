@@ -37,12 +37,14 @@ export class Signature implements SignatureInfo {
   }
 
   get metadata(): Readonly<Record<string, readonly string[]>> {
-    if (this.#metadata === null) {
-      const all: Record<string, string[]> = {};
-      for (const { key, value } of metadataOf({ options: this.#options })) (all[key] ??= []).push(value);
-      this.#metadata = all;
-    }
-    return this.#metadata;
+    return (this.#metadata ??= this.readMetadata());
+  }
+
+  /** The same for whoever looks at all rules once: nothing is kept. */
+  readMetadata(): Readonly<Record<string, readonly string[]>> {
+    const all: Record<string, string[]> = {};
+    for (const { key, value } of metadataOf({ options: this.#options })) (all[key] ??= []).push(value);
+    return all;
   }
 
   get references(): readonly string[] {

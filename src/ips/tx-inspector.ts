@@ -95,7 +95,7 @@ export class TxInspector {
   #inspectOne(plan: TxPlan, tx: Transaction, dir: number, atEnd: boolean): void {
     const state = (tx.detect ??= this.pool.transaction()) as TxDetect;
     if (state.generation !== this.rules.generation) {
-      state.reset();
+      state.follow(this.rules.successorsOf(state.generation));
       state.generation = this.rules.generation;
     }
     const own = state.direction(dir);

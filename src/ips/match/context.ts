@@ -17,8 +17,6 @@ export class MatchCounters {
 }
 
 export class InspectContext {
-  readonly counters = new MatchCounters();
-
   // ---- the packet and its flow -------------------------------------------------------------------------------
   view: PacketView = new PacketView();
   flow: Flow | null = null;
@@ -57,7 +55,10 @@ export class InspectContext {
   valueHi = 0;
   valueLo = 0;
 
-  constructor(readonly shared: SharedState) {}
+  constructor(
+    readonly shared: SharedState,
+    readonly counters = new MatchCounters(),
+  ) {}
 
   setBuffer(buf: Uint8Array, off: number, len: number, position: number, complete: boolean): void {
     this.buf = buf;

@@ -5,6 +5,9 @@ import { StreamRows } from './stream-rows.js';
 /** Rules under way on one transaction, per direction. */
 export const MAX_PENDING_TX_RULES = 512;
 
+/** The bits of ipOnlyDone and protocolDone say, this much higher: done by the rule set before this one. */
+export const JUDGED_BEFORE = 2;
+
 const NO_BITS = new Uint32Array(0);
 const NO_INTS = new Float64Array(0);
 const NO_INSTANCES = new Int32Array(0);
@@ -28,6 +31,16 @@ class PayloadMarks {
 
   clear(): void {
     this.#count = 0;
+  }
+
+  follow(successors: Int32Array): void {
+    if (this.#count > MAX_PAYLOAD_MARKS) return;
+    let kept = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const rule = successors[this.#rules[i]!]!;
+      if (rule >= 0) this.#rules[kept++] = rule;
+    }
+    this.#count = kept;
   }
 }
 
@@ -86,6 +99,25 @@ export class FlowDetect {
     this.rowsToServer?.clear();
     this.rowsToClient?.clear();
     if (this.#payloads !== null) for (const marks of this.#payloads) marks.clear();
+  }
+
+  /**
+   * The flow is judged by another rule set from now on. Rules that only look at the flow as a whole are due again, those
+   * that were judged before excepted.
+   * @param successors index in the new set by index in the old one, -1 = not there; null = the old set is not known any more
+   */
+  follow(successors: Int32Array | null): void {
+    if (successors === null) {
+      this.forgetRules();
+      this.ipOnlyDone = 0;
+      this.protocolDone = 0;
+      return;
+    }
+    this.rowsToServer?.follow(successors);
+    this.rowsToClient?.follow(successors);
+    if (this.#payloads !== null) for (const marks of this.#payloads) marks.follow(successors);
+    this.ipOnlyDone = (this.ipOnlyDone & 3) << JUDGED_BEFORE;
+    this.protocolDone = (this.protocolDone & 3) << JUDGED_BEFORE;
   }
 
   /** The payload literal of a transaction rule stands in the stream of direction `dir`. */
@@ -170,6 +202,22 @@ export class TxDirection {
     this.closed = false;
   }
 
+  /** Judged by another rule set from now on: prefilters run again, what was found out about rules that stay is kept. */
+  follow(successors: Int32Array): void {
+    this.engineDone.fill(0);
+    this.scannedTo.fill(0);
+    this.instance.fill(0);
+    this.started = false;
+    let kept = 0;
+    for (let i = 0; i < this.count; i++) {
+      const rule = successors[this.rules[i]!]!;
+      if (rule < 0) continue;
+      this.rules[kept] = rule;
+      this.bits[kept++] = this.bits[i]!;
+    }
+    this.count = kept;
+  }
+
   engineIsDone(engine: number): boolean {
     return (this.engineDone[engine >>> 5]! & (1 << (engine & 31))) !== 0;
   }
@@ -230,6 +278,16 @@ export class TxDetect {
     this.toServer.reset();
     this.toClient.reset();
     this.generation = -1;
+  }
+
+  /** @param successors as for FlowDetect.follow */
+  follow(successors: Int32Array | null): void {
+    if (successors === null) {
+      this.reset();
+      return;
+    }
+    this.toServer.follow(successors);
+    this.toClient.follow(successors);
   }
 }
 

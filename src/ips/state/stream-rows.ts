@@ -42,6 +42,15 @@ export class StreamRows {
     this.count--;
   }
 
+  /** @param successors index in the new rule set by index in the old one, -1 = not there */
+  follow(successors: Int32Array): void {
+    for (let row = this.count - 1; row >= 0; row--) {
+      const rule = successors[this.rules[row]!]!;
+      if (rule < 0) this.remove(row);
+      else this.rules[row] = rule;
+    }
+  }
+
   clear(): void {
     this.count = 0;
   }

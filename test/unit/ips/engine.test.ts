@@ -314,11 +314,7 @@ drop udp any any -> any any (content:"d"; threshold:type limit, track by_src, co
 
 test('rules per port, and modes', (t) => {
   const { ips, events, rules } = engine('drop udp any any -> any any (content:"a"; sid:1;)\ndrop udp any any -> any any (content:"a"; sid:2;)');
-  const only = (sid: number): Uint32Array => {
-    const bitmap = new Uint32Array(1);
-    bitmap[0] = 1 << rules.find(1, sid)!.index;
-    return bitmap;
-  };
+  const only = (sid: number): RuleBitmaps => selectRules(rules, { base: 'none', rules: [{ enable: { sid: [sid] } }] });
   ips.ports.set(0, PortPolicies.PREVENT, only(1));
   ips.ports.set(1, PortPolicies.DETECT, only(2));
   ips.ports.set(2, PortPolicies.OFF, null);
