@@ -5,17 +5,21 @@
 import { dirname, resolve } from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { wakeFd } from '@drawbridge/native';
-import { Counters } from '../pipeline/index.js';
+import type { Refusal } from '../ips/index.js';
+import { Counters, G_RELOADS, G_RELOAD_FAILURES } from '../pipeline/index.js';
 import { SpscRing } from '../util/index.js';
 import type { Config, LoadedConfig } from './config/load.js';
+import { collectGarbage } from './collect-garbage.js';
 import { FileSink } from './events/sink.js';
 import { createRegistry } from './metrics/metrics.js';
 import { serveMetrics, type MetricsServer } from './metrics/server.js';
+import { prepareReload, refusalKey, ReloadRefused } from './reload.js';
 import { VERSION } from './version.js';
-import type { WorkerInput, WorkerMessage } from './worker.js';
+import type { WorkerInput, WorkerMessage, WorkerOrder } from './worker.js';
 
 const EVENT_RING_BYTES = 8 * 1024 * 1024;
 const DRAIN_MS = 20;
+const COLLECT_AFTER_MS = 2000;
 
 export interface ApplianceOptions {
   readonly log: (text: string) => void;
@@ -26,12 +30,14 @@ export interface ApplianceOptions {
 }
 
 export class Appliance {
-  readonly config: Config;
+  /** In force: a reload replaces it. */
+  config: Config;
   readonly counters: Counters;
   readonly eventFile: string;
   /** Rules loaded and refused, once started. */
   rules = 0;
-  refused: readonly string[] = [];
+  refusals: readonly Refusal[] = [];
+  generation = 1;
   /** Metrics address, '' without a listener. */
   metricsUrl = '';
   /** Settles when the data plane ended by itself; with what went wrong. */
@@ -46,6 +52,8 @@ export class Appliance {
   #metrics: MetricsServer | null = null;
   #drainTimer: NodeJS.Timeout | null = null;
   #wakeFd = -1;
+  #reloads: Promise<void> = Promise.resolve();
+  #reloading: { readonly settle: (rules: number) => void; readonly reject: (error: Error) => void } | null = null;
   #state: 'new' | 'running' | 'stopping' | 'dead' = 'new';
   #scratch = new Uint8Array(1024 * 1024);
   #fail: (text: string) => void = () => undefined;
@@ -105,11 +113,13 @@ export class Appliance {
       worker.on('message', (m: WorkerMessage) => {
         if (m.type === 'ready') {
           this.rules = m.rules;
-          this.refused = m.refused;
+          this.refusals = m.refusals;
           this.#wakeFd = m.wakeFd;
           this.#state = 'running';
           settle();
-        } else if (m.type === 'log') this.#log(m.text);
+        } else if (m.type === 'reloaded') this.#reloading?.settle(m.rules);
+        else if (m.type === 'reload-failed') this.#reloading?.reject(new ReloadRefused([m.text]));
+        else if (m.type === 'log') this.#log(m.text);
         else if (m.type === 'failed') {
           this.#died(m.text);
           reject(new Error(m.text));
@@ -128,7 +138,48 @@ export class Appliance {
   #died(text: string): void {
     if (this.#state === 'dead') return;
     this.#state = 'dead';
+    this.#reloading?.reject(new ReloadRefused([text]));
     this.#fail(text);
+  }
+
+  /**
+   * Read configuration and rules again and judge by them, without losing a packet or a connection. Reloads run one after the
+   * other.
+   * @throws ReloadRefused when the old policy stays in force
+   */
+  reload(): Promise<void> {
+    const next = this.#reloads.then(() => this.#reload());
+    this.#reloads = next.catch(() => undefined);
+    return next;
+  }
+
+  async #reload(): Promise<void> {
+    try {
+      if (this.#state !== 'running') throw new ReloadRefused([`the data plane is ${this.#state}`]);
+      const candidate = await prepareReload(this.#input.file, this.config, new Set(this.refusals.map(refusalKey)));
+      const generation = this.generation + 1;
+      const inForce = new Promise<number>((settle, reject) => {
+        this.#reloading = { settle, reject };
+      });
+      this.#order({ type: 'reload', generation, text: candidate.text, sources: candidate.sources, databases: candidate.databases });
+      this.rules = await inForce;
+      this.generation = generation;
+      this.config = candidate.config;
+      this.refusals = candidate.refusals;
+      this.counters.add(G_RELOADS, 1);
+      // Rule texts and databases in shared memory go when both threads have let go of them.
+      setTimeout(collectGarbage, COLLECT_AFTER_MS).unref();
+    } catch (error) {
+      this.counters.add(G_RELOAD_FAILURES, 1);
+      throw error;
+    } finally {
+      this.#reloading = null;
+    }
+  }
+
+  #order(order: WorkerOrder): void {
+    this.#channel.port1.postMessage(order);
+    if (this.#wakeFd >= 0) wakeFd(this.#wakeFd);
   }
 
   /** Stop in order: data plane (its flows end and are logged), events, metrics. Safe to call more than once. */
@@ -139,8 +190,7 @@ export class Appliance {
       const ended = new Promise<void>((settle) => worker.once('exit', () => settle()));
       if (this.#state === 'running') {
         this.#state = 'stopping';
-        this.#channel.port1.postMessage('stop');
-        if (this.#wakeFd >= 0) wakeFd(this.#wakeFd);
+        this.#order({ type: 'stop' });
         const late = setTimeout(() => void worker.terminate(), 5000);
         await ended;
         clearTimeout(late);

@@ -23,6 +23,16 @@ export async function main(argv: readonly string[]): Promise<number> {
     });
 
   program
+    .command('reload')
+    .description('have the running appliance read its rules and policies again')
+    .option('-c, --config <file>', 'its configuration file, which names the control socket', 'drawbridge.yaml')
+    .option('--socket <path>', 'the control socket itself')
+    .action(async (o: { config: string; socket?: string }) => {
+      const { reload } = await import('./commands/reload.js');
+      code = await reload(o);
+    });
+
+  program
     .command('replay')
     .description('judge the packets of capture files exactly as live traffic would be judged')
     .argument('<pcap...>', 'pcap or pcapng files, also .gz')

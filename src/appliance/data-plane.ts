@@ -40,24 +40,28 @@ export interface RefusalHandler {
   settled(flowId: number): void;
 }
 
-export interface DataPlaneParts {
+/** What a reload replaces. */
+export interface ReplaceableParts {
+  /** null = payload is not inspected at all. */
+  readonly ips: Ips | null;
+  readonly firewall: Firewall | null;
+  readonly firewallState: FirewallState | null;
+  /** By port index: 1 = traffic that cannot be judged passes (failure policy open). */
+  readonly failOpenEngine: Uint8Array;
+  readonly failOpenSanity: Uint8Array;
+}
+
+export interface DataPlaneParts extends ReplaceableParts {
   readonly table: FlowTable;
   readonly pool: FlowPool;
   readonly tracker: ConnTrack;
   readonly fragments: Fragments;
   readonly app: AppLayer;
-  /** null = payload is not inspected at all. */
-  readonly ips: Ips | null;
   /** null = HTTP is not judged by web rules. */
   readonly web: WebStage | null;
-  readonly firewall: Firewall | null;
-  readonly firewallState: FirewallState | null;
   readonly refusals: RefusalHandler;
   /** VM index by port index, -1 = none. */
   readonly portVm: Int32Array;
-  /** By port index: 1 = traffic that cannot be judged passes (failure policy open). */
-  readonly failOpenEngine: Uint8Array;
-  readonly failOpenSanity: Uint8Array;
   /** Packets that belong to no connection are dropped even where no firewall policy asks. */
   readonly strict: boolean;
   /** Drop rules drop. */
@@ -76,7 +80,7 @@ export class DataPlane implements Inspector, StreamSink {
   tracer: Tracer | null = null;
   /** Set by the builder: the stream engine needs this object as its sink. */
   streams!: StreamEngine;
-  readonly #p: DataPlaneParts;
+  #p: DataPlaneParts;
   /** Views of the packets inside tunnels, by depth. */
   readonly #inner = Array.from({ length: MAX_TUNNEL_DEPTH + 1 }, () => new PacketView());
   /** Flow of the packet at hand, for reports. */
@@ -84,6 +88,11 @@ export class DataPlane implements Inspector, StreamSink {
 
   constructor(parts: DataPlaneParts) {
     this.#p = parts;
+  }
+
+  /** Between two batches only. */
+  replacePolicy(parts: ReplaceableParts): void {
+    this.#p = { ...this.#p, ...parts };
   }
 
   /** Judge a frame at its way in; with a known egress both ends count. */

@@ -5,18 +5,19 @@
 import { NullSink, type EventSink } from './events/sink.js';
 import type { CaptureError } from '../packet/index.js';
 import { P_RX_FRAMES } from '../pipeline/index.js';
-import type { PatternCache, RuleSet } from '../ips/index.js';
+import { finish, type PatternCache, type RuleBitmaps, type RuleSet } from '../ips/index.js';
 import { ProtocolRegistry } from '../protocols/index.js';
 import type { PortDefinition } from '../vswitch/index.js';
 import { CapturePort, PassedFrames, SinkPort, type MacOwner } from './capture-ports.js';
 import type { Config, LoadedConfig } from './config/load.js';
 import type { ConfigProblem } from './config/problem.js';
 import { applySetting, replaySettings, settingsOf, type EngineSettings } from './engine-settings.js';
-import { budgetOf, compileFirewall, registryOf, vmIndex } from './build.js';
+import { budgetOf, compileFirewall, registryOf } from './build.js';
 import type { FirewallPolicy } from '../firewall/index.js';
 import { compileRules, readRuleFiles } from './rule-files.js';
 import { installNativeParts } from './native-parts.js';
 import { Session, type SessionPort } from './session.js';
+import { firewallPolicies, portPolicy, rulePolicySteps } from './snapshot.js';
 import { drainSession, explainNotable } from './drain.js';
 import type { Tracer } from './trace.js';
 
@@ -42,6 +43,7 @@ export interface ReplaySetup {
   readonly settings: EngineSettings;
   readonly registry: ProtocolRegistry;
   readonly rules: RuleSet;
+  readonly rulePolicies: ReadonlyMap<string, RuleBitmaps>;
   readonly firewall: FirewallPolicy | null;
   /** null: no configuration, or one without MAC addresses; all frames are then judged alike. */
   readonly network: ReplayPorts | null;
@@ -78,7 +80,8 @@ export function resolveReplay(request: ReplayRequest): ReplaySetup {
   const registry = registryOf(settings);
   const failed = badSettings.length > 0 || problems.some((p) => p.severity === 'error');
   const rules = compileRules(failed ? [] : readRuleFiles(files), registry, settings, request.cache);
-  return { settings, registry, rules, firewall, network, problems, badSettings, failed };
+  const rulePolicies = request.config?.config === undefined ? new Map<string, RuleBitmaps>() : finish(rulePolicySteps(request.config.config, rules));
+  return { settings, registry, rules, rulePolicies, firewall, network, problems, badSettings, failed };
 }
 
 /** Position of the capture's own port; those of the configuration follow. */
@@ -90,21 +93,12 @@ function replayPorts(config: Config): ReplayPorts | null {
   const owners: MacOwner[] = [];
   const ports = config.ports.map((entry, i): SessionPort => {
     const definition = entry as unknown as PortDefinition;
-    const vm = entry.vm === undefined ? undefined : config.vms[entry.vm];
     const macs = [...(definition.mac === undefined ? [] : [definition.mac]), ...(definition.allowedMacs ?? [])];
     for (const mac of macs) owners.push({ mac, port: CAPTURE + 1 + i });
-    return {
-      config: definition,
-      port: new SinkPort(),
-      vm: vmIndex(config, entry.vm),
-      ips: vm?.ips ?? 'prevent',
-      failOpenEngine: vm?.failure.engine === 'open',
-      failOpenSanity: vm?.failure.sanity === 'open',
-      budget: budgetOf(config, entry),
-    };
+    return { config: definition, port: new SinkPort(), ...portPolicy(config, entry.vm), budget: budgetOf(config, entry) };
   });
   if (owners.length === 0) return null;
-  return { ports, owners, vmNames: Object.keys(config.vms), vmPolicies: Object.values(config.vms).map((vm) => vm.firewall ?? null) };
+  return { ports, owners, vmNames: Object.keys(config.vms), vmPolicies: firewallPolicies(config) };
 }
 
 export interface ReplayTarget {
@@ -134,6 +128,7 @@ export class ReplaySession extends Session {
       vmPolicies: network?.vmPolicies ?? [],
       firewall: setup.firewall,
       rules: setup.rules,
+      rulePolicies: setup.rulePolicies,
       registry: setup.registry,
       events: { sink: target.sink ?? new NullSink(), types: target.sink === undefined ? NO_EVENTS : target.types, packetSource: 'wire/pcap', dropsPerSecond: Number.POSITIVE_INFINITY },
       seed: 0x9e3779b9,

@@ -1,7 +1,7 @@
 /** Reads rule files and compiles them, and says in one place how many loaded and what was refused. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { DEFAULT_VARS, RuleSet, formatRefusal, type PatternCache, type RuleSource, type RuleVars } from '../ips/index.js';
+import { DEFAULT_VARS, RuleSet, finish, formatRefusal, type PatternCache, type RuleSource, type RuleVars, type Steps } from '../ips/index.js';
 import type { ProtocolRegistry } from '../protocols/index.js';
 import type { EngineSettings } from './engine-settings.js';
 
@@ -10,8 +10,29 @@ export function readRuleFiles(files: readonly string[]): RuleSource[] {
   return files.map((file) => ({ file, text: readFileSync(file) }));
 }
 
+/** What rules are compiled with beside their text. */
+export interface RuleContext {
+  readonly cache?: PatternCache | undefined;
+  /** Default 1. */
+  readonly generation?: number;
+  /** The rules in force: their state is carried over. */
+  readonly previous?: RuleSet | undefined;
+}
+
+/** As compileRules, in steps of about a millisecond. */
+export function compileRulesInSteps(sources: readonly RuleSource[], registry: ProtocolRegistry, settings: EngineSettings, { cache, generation, previous }: RuleContext): Steps<RuleSet> {
+  return RuleSet.compileSteps(sources, registry.protocols, {
+    vars: ruleVars(settings.variables),
+    generation: generation ?? 1,
+    readFile: readBeside,
+    ...(cache ? { cache } : {}),
+    ...(previous ? { previous, names: previous.names, datasets: previous.datasets.next() } : {}),
+    ...classificationBeside(sources),
+  });
+}
+
 export function compileRules(sources: readonly RuleSource[], registry: ProtocolRegistry, settings: EngineSettings, cache?: PatternCache): RuleSet {
-  return RuleSet.compile(sources, registry.protocols, { vars: ruleVars(settings.variables), generation: 1, readFile: readBeside, ...(cache ? { cache } : {}), ...classificationBeside(sources) });
+  return finish(compileRulesInSteps(sources, registry, settings, { cache }));
 }
 
 /** Longest list of hashes or dataset a rule may name. */

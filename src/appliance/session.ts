@@ -7,11 +7,11 @@ import {
   Budgets, ConnTrack, Defragmenter, EndCause, Expectations, FlowPool, FlowTable, M_ALERTED, S_DROPPED, StreamEngine, type Budget, type Flow,
 } from '../flow/index.js';
 import { Firewall, FirewallState, RECON_NAMES, Rejecter, type FirewallPolicy, type ReconKind } from '../firewall/index.js';
-import { Ips, PortPolicies, type RuleSet } from '../ips/index.js';
+import { Ips, PortPolicies, type RuleBitmaps, type RuleSet } from '../ips/index.js';
 import { D_STRIDE, D_TS_SEC, D_TS_USEC, FrameBatch, PacketView } from '../packet/index.js';
 import {
   Counters, DROP_REASONS, DropReason, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_ANSWERS_LIMITED, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED, G_FLOWS_EVICTED, G_FRAGMENTS,
-  G_GENERATION, G_NORMALISED, G_PCRE_LIMIT, G_STREAM_BYTES, G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, P_DROPS, P_FLOWS, P_HALF_OPEN, Verdict,
+  G_GENERATION, G_NORMALISED, G_PCRE_LIMIT, G_RULES, G_STREAM_BYTES, G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, P_DROPS, P_FLOWS, P_HALF_OPEN, Verdict,
 } from '../pipeline/index.js';
 import { AppLayer, ProtocolRegistry } from '../protocols/index.js';
 import { PcapMirror, PortSet, Switch, type PcapMirrorOptions, type Port, type SwitchPortConfig } from '../vswitch/index.js';
@@ -25,16 +25,36 @@ import { flowEndView, summarise } from './flow-report.js';
 import { Fragments } from './fragments.js';
 import { WebAnswers } from './web-answers.js';
 
-export interface SessionPort {
+/** What the policy of its VM says about a port. */
+export interface PortPolicy {
+  readonly ips: 'prevent' | 'detect' | 'off';
+  /** Name of the policy that selects its rules; none = all rules. */
+  readonly rulePolicy?: string | undefined;
+  readonly failOpenEngine: boolean;
+  readonly failOpenSanity: boolean;
+}
+
+/** All that a reload replaces. Immutable; the session takes it up between two batches. */
+export interface PolicySnapshot {
+  readonly generation: number;
+  /** null = payload is not inspected. */
+  readonly rules: RuleSet | null;
+  /** Rules selected, by policy name. */
+  readonly rulePolicies: ReadonlyMap<string, RuleBitmaps>;
+  readonly firewall: FirewallPolicy | null;
+  /** Firewall policy name by VM index, null = none. */
+  readonly vmPolicies: readonly (string | null)[];
+  /** By port index. */
+  readonly ports: readonly PortPolicy[];
+}
+
+export interface SessionPort extends PortPolicy {
   readonly config: SwitchPortConfig;
   readonly port: Port;
   /** VM index, -1 = none. */
   readonly vm: number;
-  readonly ips: 'prevent' | 'detect' | 'off';
   /** Are requests to its VM judged by web rules? Default off. */
   readonly web?: WebMode;
-  readonly failOpenEngine: boolean;
-  readonly failOpenSanity: boolean;
   /** What its VM, or the port itself when it belongs to none, may take of the shared tables; ports of one VM say the same. */
   readonly budget?: Budget;
   /** A passive port that can send answers (resets, ICMP errors) by a way of its own. */
@@ -63,6 +83,7 @@ export interface SessionOptions {
   readonly rules: RuleSet | null;
   /** null or absent = no port has web protection. */
   readonly web?: SessionWeb | null;
+  readonly rulePolicies?: ReadonlyMap<string, RuleBitmaps>;
   readonly registry: ProtocolRegistry;
   readonly events: { readonly sink: EventSink; readonly types: ReadonlySet<string>; readonly packetSource: string; readonly host?: string; readonly dropsPerSecond: number };
   readonly counters?: Counters;
@@ -101,18 +122,21 @@ export class Session implements RefusalHandler {
   readonly switchEvents: SwitchEvents;
   readonly switch: Switch;
   readonly table: FlowTable;
-  readonly generation = 1;
+  /** Of the policy that judges now. */
+  generation = 1;
   /** Exceptions of engines: always 0, or there is something to repair. Each was handled by the failure policy. */
   engineErrors = 0;
-  readonly #o: SessionOptions;
+  /** Without the policy it started with, which a reload replaces. */
+  readonly #o: Omit<SessionOptions, 'rules' | 'rulePolicies' | 'firewall' | 'vmPolicies'>;
   readonly #pool: FlowPool;
   readonly #tracker: ConnTrack;
   readonly #defrag: Defragmenter;
   readonly #streams: StreamEngine;
   readonly #app: AppLayer;
-  readonly #ips: Ips | null;
-  readonly #firewall: Firewall | null;
-  readonly #firewallState: FirewallState | null;
+  #ips: Ips | null;
+  #firewall: Firewall | null;
+  #firewallState: FirewallState | null = null;
+  #reconBlockSeconds = 0;
   readonly #rejecter: Rejecter | null;
   readonly #web: WebStage | null;
   readonly #webAnswers: WebAnswers | null;
@@ -127,7 +151,9 @@ export class Session implements RefusalHandler {
   #maintainedSec = 0;
 
   /** @throws what opening a port or compiling a policy throws; nothing is left open then */
-  constructor(o: SessionOptions) {
+  constructor(options: SessionOptions) {
+    // Closures of the constructor live as long as the session: none may hold the first policy.
+    const { rules, rulePolicies, firewall, vmPolicies, ...o } = options;
     this.#o = o;
     const s = o.settings;
     const n = o.ports.length;
@@ -161,18 +187,9 @@ export class Session implements RefusalHandler {
     this.#tracker = new ConnTrack(this.table, { strict: s.strict, midstream: s.midstream ? 'loose' : 'off', asyncOneside: s.asyncOneside, expectations });
     this.#defrag = new Defragmenter({ inline: s.enforce, memcap: s.defragMemcap, maxDatagrams: s.defragMaxDatagrams, timeout: s.defragTimeout, minFirstFragment: s.defragMinFirst, minOffset: s.defragMinOffset, seed: o.seed, budgets });
     this.#app = new AppLayer(o.registry, this.eve, expectations);
-    this.#ips =
-      o.rules === null ? null : new Ips(o.rules, this.eve, { mode: s.enforce ? 'ips' : 'ids', maxAlertsPerPacket: s.maxAlertsPerPacket, streamEvents: this.#tracker.events, packetEvents: this.#app.packetEvents, passive: !(s.enforce || s.streamInline), onAck: !s.asyncOneside });
-    const modes = { off: PortPolicies.OFF, detect: PortPolicies.DETECT, prevent: PortPolicies.PREVENT };
-    o.ports.forEach((p, i) => this.#ips?.ports.set(i, modes[p.ips], null, p.config.passive === true));
-    this.#firewallState = o.firewall === null ? null : new FirewallState(this.table, o.seed);
-    this.#firewall =
-      o.firewall === null || this.#firewallState === null
-        ? null
-        : new Firewall(o.firewall, o.vmPolicies, this.generation, this.#firewallState, {
-            logged: (view, vm, direction, sid) => this.#firewallEvent(view, 'logged', vm, direction, 0, sid),
-            wouldDrop: (view, vm, direction, reason, sid) => this.#firewallEvent(view, 'would_drop', vm, direction, reason, sid),
-          });
+    this.#ips = this.#makeIps(rules);
+    this.#firewall = this.#makeFirewall(firewall, vmPolicies);
+    this.#setPorts(o.ports, rulePolicies ?? new Map());
     this.#web =
       o.web === null || o.web === undefined
         ? null
@@ -190,8 +207,7 @@ export class Session implements RefusalHandler {
       firewallState: this.#firewallState,
       refusals: this,
       portVm: Int32Array.from(o.ports, (p) => p.vm),
-      failOpenEngine: Uint8Array.from(o.ports, (p) => Number(p.failOpenEngine)),
-      failOpenSanity: Uint8Array.from(o.ports, (p) => Number(p.failOpenSanity)),
+      ...failOpen(o.ports),
       strict: s.strict,
       enforce: s.enforce,
       midstreamPolicy: MIDSTREAM_POLICIES[s.midstreamPolicy] ?? MidstreamPolicy.IGNORE,
@@ -221,8 +237,7 @@ export class Session implements RefusalHandler {
     this.#answers = Uint8Array.from(o.ports, (p) => Number(p.config.passive !== true || p.answers === true));
     this.#rejecter = s.enforce ? new Rejecter({ budgets }) : null;
     this.#webAnswers = this.#web === null || this.#rejecter === null ? null : new WebAnswers(this.#web, this.#rejecter, this.batch);
-    this.eve.generation = this.generation;
-    this.counters.set(G_GENERATION, this.generation);
+    this.#announceGeneration();
     try {
       o.ports.forEach((p, i) => this.ports.add(i, p.port));
       for (const options of o.mirrors ?? []) this.#mirrors.push(new PcapMirror(options));
@@ -232,6 +247,70 @@ export class Session implements RefusalHandler {
       throw error;
     }
     this.switch.observers.push(...this.#mirrors);
+  }
+
+  #makeIps(rules: RuleSet | null): Ips | null {
+    const s = this.#o.settings;
+    if (rules === null) return null;
+    return new Ips(rules, this.eve, {
+      mode: s.enforce ? 'ips' : 'ids',
+      maxAlertsPerPacket: s.maxAlertsPerPacket,
+      streamEvents: this.#tracker.events,
+      packetEvents: this.#app.packetEvents,
+      passive: !(s.enforce || s.streamInline),
+      onAck: !s.asyncOneside,
+      ...(this.#ips ? { previous: this.#ips } : {}),
+    });
+  }
+
+  #makeFirewall(policy: FirewallPolicy | null, vmPolicies: readonly (string | null)[]): Firewall | null {
+    this.#reconBlockSeconds = policy?.recon.blockSeconds ?? 0;
+    if (policy === null) return null;
+    this.#firewallState ??= new FirewallState(this.table, this.#o.seed);
+    return new Firewall(policy, vmPolicies, this.generation, this.#firewallState, {
+      logged: (view, vm, direction, sid) => this.#firewallEvent(view, 'logged', vm, direction, 0, sid),
+      wouldDrop: (view, vm, direction, reason, sid) => this.#firewallEvent(view, 'would_drop', vm, direction, reason, sid),
+    });
+  }
+
+  /** @throws RangeError when a port names a rule policy that is not there */
+  #setPorts(ports: readonly PortPolicy[], rulePolicies: ReadonlyMap<string, RuleBitmaps>): void {
+    const modes = { off: PortPolicies.OFF, detect: PortPolicies.DETECT, prevent: PortPolicies.PREVENT };
+    ports.forEach(({ ips, rulePolicy }, i) => {
+      const rules = rulePolicy === undefined ? null : rulePolicies.get(rulePolicy);
+      if (rules === undefined) throw new RangeError(`no rule policy ${rulePolicy}`);
+      this.#ips?.ports.set(i, modes[ips], rules, this.#o.ports[i]!.config.passive === true);
+    });
+  }
+
+  /**
+   * Judge by another policy from the next packet on. Call between two batches. Connections, reassembled bytes, flowbits,
+   * thresholds and datasets stay; established connections are judged anew by the firewall, and by rules that were not there.
+   * @throws RangeError when the snapshot contradicts itself; the policy before it stays in force then
+   */
+  replacePolicy(next: PolicySnapshot): void {
+    const { generation } = this;
+    const ips = this.#ips;
+    const firewall = this.#firewall;
+    try {
+      this.generation = next.generation;
+      this.#ips = this.#makeIps(next.rules);
+      this.#firewall = this.#makeFirewall(next.firewall, next.vmPolicies);
+      this.#setPorts(next.ports, next.rulePolicies);
+    } catch (error) {
+      this.generation = generation;
+      this.#ips = ips;
+      this.#firewall = firewall;
+      throw error;
+    }
+    this.plane.replacePolicy({ ips: this.#ips, firewall: this.#firewall, firewallState: this.#firewallState, ...failOpen(next.ports) });
+    this.#announceGeneration();
+  }
+
+  #announceGeneration(): void {
+    this.eve.generation = this.generation;
+    this.counters.set(G_GENERATION, this.generation);
+    this.counters.set(G_RULES, this.#ips?.rules.rules.length ?? 0);
   }
 
   /**
@@ -369,7 +448,7 @@ export class Session implements RefusalHandler {
   }
 
   recon(view: PacketView, kind: ReconKind): void {
-    this.eve.firewall(view, 'recon', { detection: RECON_NAMES[kind], blocked_seconds: this.#o.firewall?.recon.blockSeconds ?? 0 });
+    this.eve.firewall(view, 'recon', { detection: RECON_NAMES[kind], blocked_seconds: this.#reconBlockSeconds });
   }
 
   engineError(view: PacketView, error: unknown): void {
@@ -449,4 +528,8 @@ function budgetsOf(ports: readonly SessionPort[]): Budgets {
     budgets.assign(owned, port.budget ?? {});
   });
   return budgets;
+}
+
+function failOpen(ports: readonly PortPolicy[]): { failOpenEngine: Uint8Array; failOpenSanity: Uint8Array } {
+  return { failOpenEngine: Uint8Array.from(ports, (p) => Number(p.failOpenEngine)), failOpenSanity: Uint8Array.from(ports, (p) => Number(p.failOpenSanity)) };
 }

@@ -1,6 +1,6 @@
 /**
  * The data-plane worker thread: opens the ports, says so, then runs receive - judge - send around the blocking native poll
- * until it is told to stop. Never awaits. Messages to the main thread: `ready`, `log`, `failed`, `stopped`.
+ * until it is told to stop. Never awaits. Messages to the main thread: WorkerMessage, from it: WorkerOrder.
  */
 import { randomInt } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
@@ -10,14 +10,18 @@ import { D_STRIDE, D_TS_SEC } from '../packet/index.js';
 import { Counters, G_EVENTS_LOST, G_EVENT_RING_FILL } from '../pipeline/index.js';
 import { SpscRing } from '../util/index.js';
 import { MirrorPort, createPort, switchPortConfig, type PcapMirrorOptions, type PortDefinition } from '../vswitch/index.js';
-import { budgetOf, compileFirewall, registryOf, vmIndex } from './build.js';
+import { finish, type Refusal, type RuleSet, type RuleSource, type Steps } from '../ips/index.js';
+import type { ProtocolRegistry } from '../protocols/index.js';
+import { budgetOf, compileFirewall, registryOf } from './build.js';
 import { parseConfig, type Config } from './config/load.js';
-import { settingsOf } from './engine-settings.js';
+import { collectGarbage } from './collect-garbage.js';
+import { settingsOf, type EngineSettings } from './engine-settings.js';
 import { installNativeParts } from './native-parts.js';
 import { RingSink } from './events/sink.js';
 import { FilePatternCache } from './pattern-cache.js';
-import { compileRules, readRuleFiles } from './rule-files.js';
-import { Session, type SessionPort } from './session.js';
+import { compileRules, compileRulesInSteps, readRuleFiles } from './rule-files.js';
+import { Session, type PolicySnapshot, type SessionPort } from './session.js';
+import { firewallPolicies, portPolicy, rulePolicySteps } from './snapshot.js';
 
 export interface WorkerInput {
   /** The configuration file again: text, so that a file edited meanwhile cannot split the two halves. */
@@ -32,8 +36,15 @@ export interface WorkerInput {
   readonly keepPrivileges: boolean;
 }
 
+/** What the main thread asks for. */
+export type WorkerOrder =
+  | { readonly type: 'stop' }
+  | { readonly type: 'reload'; readonly generation: number; readonly text: string; readonly sources: readonly RuleSource[]; readonly databases: ReadonlyMap<string, Uint8Array> };
+
 export type WorkerMessage =
-  | { readonly type: 'ready'; readonly rules: number; readonly refused: readonly string[]; readonly wakeFd: number; readonly ports: readonly string[] }
+  | { readonly type: 'ready'; readonly rules: number; readonly refusals: readonly Refusal[]; readonly wakeFd: number; readonly ports: readonly string[] }
+  | { readonly type: 'reloaded'; readonly generation: number; readonly rules: number }
+  | { readonly type: 'reload-failed'; readonly text: string }
   | { readonly type: 'log'; readonly text: string }
   | { readonly type: 'failed'; readonly text: string }
   | { readonly type: 'stopped' };
@@ -60,14 +71,10 @@ function withPaths(definition: PortDefinition, file: string): PortDefinition {
 function sessionPorts(config: Config, file: string): SessionPort[] {
   return config.ports.map((entry) => {
     const definition = withPaths(entry as unknown as PortDefinition, file);
-    const vm = entry.vm === undefined ? undefined : config.vms[entry.vm];
     return {
       config: switchPortConfig(definition),
       port: createPort(definition),
-      vm: vmIndex(config, entry.vm),
-      ips: vm?.ips ?? 'prevent',
-      failOpenEngine: vm?.failure.engine === 'open',
-      failOpenSanity: vm?.failure.sanity === 'open',
+      ...portPolicy(config, entry.vm),
       budget: budgetOf(config, entry),
       answers: definition.type === 'mirror' && definition.activeResponse === true,
     };
@@ -99,14 +106,14 @@ function start(): void {
   const ring = new SpscRing(input.events);
   const sink = new RingSink(ring, sleeper());
   const counters = new Counters(config.ports.length, input.counters);
-  const vms = Object.values(config.vms);
   const session = new Session({
     settings,
     ports: sessionPorts(config, input.file),
     vmNames: Object.keys(config.vms),
-    vmPolicies: vms.map((vm) => vm.firewall ?? null),
+    vmPolicies: firewallPolicies(config),
     firewall: compileFirewall(config, yaml).policy,
     rules,
+    rulePolicies: finish(rulePolicySteps(config, rules)),
     registry,
     events: { sink, types: new Set(input.eventsRead ? config.events.types : []), packetSource: 'wire', host: config.name, dropsPerSecond: config.events.drops_per_second },
     counters,
@@ -118,11 +125,12 @@ function start(): void {
   });
   if (!input.keepPrivileges) reducePrivileges(config.privileges);
   const wakeFd = session.ports.needLoop();
-  post({ type: 'ready', rules: rules?.rules.length ?? 0, refused: (rules?.refusals ?? []).map((r) => `${r.file}:${r.line}:${r.column}: ${r.message}`), wakeFd, ports: config.ports.map((p) => p.name) });
-  loop(session, sink, ring, counters, config);
-  session.close();
-  sink.close();
-  post({ type: 'stopped' });
+  post({ type: 'ready', rules: rules?.rules.length ?? 0, refusals: rules?.refusals ?? [], wakeFd, ports: config.ports.map((p) => p.name) });
+  new Loop(session, sink, ring, counters, config, new Reloader(session, registry, settings, rules)).run(() => {
+    session.close();
+    sink.close();
+    post({ type: 'stopped' });
+  });
 }
 
 /**
@@ -177,38 +185,153 @@ class PortHealth {
   }
 }
 
-function loop(session: Session, sink: RingSink, ring: SpscRing, counters: Counters, config: Config): void {
-  const statsSeconds = config.events.stats_seconds;
-  const health = new PortHealth(session, config);
-  const desc = session.batch.desc;
-  let nextHousekeeping = 0;
-  let nextStats = Math.floor(Date.now() / 1000) + statsSeconds;
-  for (;;) {
-    const n = session.step(POLL_MS);
-    if (n > 0) {
-      const sec = desc[(n - 1) * D_STRIDE + D_TS_SEC]!;
-      session.maintain(sec);
+/** Packets are judged this long before another millisecond is spent on the next policy: a fifth of the time at most. */
+const RELOAD_EVERY_MS = 4;
+
+/** Makes the next policy in the pauses of the data plane and puts it in force between two batches. */
+class Reloader {
+  readonly #session: Session;
+  readonly #registry: ProtocolRegistry;
+  readonly #settings: EngineSettings;
+  #rules: RuleSet | null;
+  #steps: Steps<PolicySnapshot> | null = null;
+  #resumeAt = 0;
+  /** The policy before was let go of, its memory was not collected yet. */
+  #litter = false;
+
+  constructor(session: Session, registry: ProtocolRegistry, settings: EngineSettings, rules: RuleSet | null) {
+    this.#session = session;
+    this.#registry = registry;
+    this.#settings = settings;
+    this.#rules = rules;
+  }
+
+  get busy(): boolean {
+    return this.#steps !== null;
+  }
+
+  /** Give back the memory of the policy before. Call when no frame came for a while. */
+  tidy(): void {
+    if (!this.#litter) return;
+    this.#litter = false;
+    collectGarbage();
+  }
+
+  begin(order: Extract<WorkerOrder, { type: 'reload' }>): void {
+    this.#steps = this.#prepare(order);
+  }
+
+  /** Go on for a moment. @param idle no frame was waiting */
+  advance(idle: boolean): void {
+    if (this.#steps === null || (!idle && performance.now() < this.#resumeAt)) return;
+    try {
+      const step = this.#steps.next();
+      if (step.done === true) {
+        this.#steps = null;
+        this.#session.replacePolicy(step.value);
+        this.#rules = step.value.rules;
+        this.#litter = true;
+        post({ type: 'reloaded', generation: step.value.generation, rules: this.#rules?.rules.length ?? 0 });
+      }
+    } catch (error) {
+      this.#steps = null;
+      post({ type: 'reload-failed', text: error instanceof Error ? (error.stack ?? error.message) : String(error) });
     }
-    const nowMs = performance.now();
-    if (n > 0 && n < session.batch.batchSize && nowMs < nextHousekeeping) continue;
-    if (nowMs < nextHousekeeping) continue;
-    nextHousekeeping = nowMs + POLL_MS / 2;
-    const now = Math.floor(Date.now() / 1000);
-    if (n === 0) session.maintain(now);
-    session.flush();
-    health.check();
-    counters.set(G_EVENTS_LOST, sink.lost);
-    counters.set(G_EVENT_RING_FILL, ring.used / ring.capacity);
-    if (now >= nextStats) {
-      nextStats = now + statsSeconds;
-      session.eve.stats(now, 0, session.statistics());
-    }
-    if (receiveMessageOnPort(input.control) !== undefined) return;
+    this.#resumeAt = performance.now() + RELOAD_EVERY_MS;
+  }
+
+  *#prepare({ generation, text, sources, databases }: Extract<WorkerOrder, { type: 'reload' }>): Steps<PolicySnapshot> {
+    const { config, yaml } = parseConfig(input.file, text);
+    if (config === undefined) throw new Error(`${input.file} is not valid any more`);
+    yield;
+    const settings = { ...this.#settings, variables: settingsOf(config).variables };
+    // What the helper thread compiled lies ready; what is missing would be compiled here.
+    const cache = { smallest: 1, load: (key: string) => databases.get(key) ?? null, store: () => undefined };
+    const rules = config.ips.enabled ? yield* compileRulesInSteps(sources, this.#registry, settings, { cache, generation, previous: this.#rules ?? undefined }) : null;
+    const rulePolicies = yield* rulePolicySteps(config, rules);
+    return { generation, rules, rulePolicies, firewall: compileFirewall(config, yaml).policy, vmPolicies: firewallPolicies(config), ports: config.ports.map((entry) => portPolicy(config, entry.vm)) };
   }
 }
 
-try {
-  start();
-} catch (error) {
-  post({ type: 'failed', text: error instanceof Error && 'code' in error ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error) });
+/** How often the thread returns to Node's event loop: there the native parts of collected objects are freed, and V8 does chores. */
+const BREATH_MS = 1000;
+
+class Loop {
+  readonly #session: Session;
+  readonly #sink: RingSink;
+  readonly #ring: SpscRing;
+  readonly #counters: Counters;
+  readonly #health: PortHealth;
+  readonly #reloader: Reloader;
+  readonly #statsSeconds: number;
+  #nextHousekeeping = 0;
+  #nextStats: number;
+
+  constructor(session: Session, sink: RingSink, ring: SpscRing, counters: Counters, config: Config, reloader: Reloader) {
+    this.#session = session;
+    this.#sink = sink;
+    this.#ring = ring;
+    this.#counters = counters;
+    this.#health = new PortHealth(session, config);
+    this.#reloader = reloader;
+    this.#statsSeconds = config.events.stats_seconds;
+    this.#nextStats = Math.floor(Date.now() / 1000) + this.#statsSeconds;
+  }
+
+  /** Judge frames until told to stop; takes a breath now and then. @param ended called at the end */
+  run(ended: () => void): void {
+    if (this.#judge(performance.now() + BREATH_MS)) ended();
+    else setImmediate(() => guarded(() => this.run(ended)));
+  }
+
+  /** @returns true when told to stop, false at `untilMs` */
+  #judge(untilMs: number): boolean {
+    const session = this.#session;
+    const reloader = this.#reloader;
+    const { desc, batchSize } = session.batch;
+    for (;;) {
+      const n = session.step(reloader.busy ? 0 : POLL_MS);
+      if (reloader.busy) reloader.advance(n === 0);
+      else if (n === 0) reloader.tidy();
+      if (n > 0) {
+        const sec = desc[(n - 1) * D_STRIDE + D_TS_SEC]!;
+        session.maintain(sec);
+      }
+      const nowMs = performance.now();
+      if (n > 0 && n < batchSize && nowMs < this.#nextHousekeeping) continue;
+      if (nowMs < this.#nextHousekeeping) continue;
+      this.#nextHousekeeping = nowMs + POLL_MS / 2;
+      if (this.#keepHouse(n === 0)) return true;
+      if (nowMs >= untilMs) return false;
+    }
+  }
+
+  /** @returns true when told to stop */
+  #keepHouse(idle: boolean): boolean {
+    const session = this.#session;
+    const now = Math.floor(Date.now() / 1000);
+    if (idle) session.maintain(now);
+    session.flush();
+    this.#health.check();
+    this.#counters.set(G_EVENTS_LOST, this.#sink.lost);
+    this.#counters.set(G_EVENT_RING_FILL, this.#ring.used / this.#ring.capacity);
+    if (now >= this.#nextStats) {
+      this.#nextStats = now + this.#statsSeconds;
+      session.eve.stats(now, 0, session.statistics());
+    }
+    const order = receiveMessageOnPort(input.control)?.message as WorkerOrder | undefined;
+    if (order?.type === 'reload') this.#reloader.begin(order);
+    return order?.type === 'stop';
+  }
 }
+
+/** Whatever ends the thread is told to the main one. */
+function guarded(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    post({ type: 'failed', text: error instanceof Error && 'code' in error ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  }
+}
+
+guarded(start);

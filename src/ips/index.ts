@@ -7,7 +7,7 @@
 export { Ips, IpsCounters, STREAM_WINDOW, type IpsOptions } from './engine.js';
 export { RuleSet, isSynAlone, type RuleSetOptions, type RuleSource } from './rule-set.js';
 export { PortPolicies } from './port-policies.js';
-export { POLICY_STEPS, selectRules, selectRulesSteps, type RuleBitmaps, type RulePolicy, type RulePolicyStep, type RuleSelector } from './rule-policy.js';
+export { POLICY_STEPS, selectRules, selectRulesSteps, sidRange, type RuleBitmaps, type RulePolicy, type RulePolicyStep, type RuleSelector } from './rule-policy.js';
 export { finish, type Steps } from './rule-index.js';
 export type { RuleNames } from './draft.js';
 export type { PatternCache } from './pattern-group.js';

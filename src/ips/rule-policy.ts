@@ -104,11 +104,20 @@ function oneOf<T>(values: readonly T[], of: (rule: CompiledRule) => T): Selects 
   return (rule) => set.has(of(rule));
 }
 
+/** A sid, or a range of them as text; null when it is neither. */
+export function sidRange(item: number | string): { readonly first: number; readonly last: number } | null {
+  const match = /^(\d{1,10})(?:-(\d{1,10}))?$/.exec(String(item));
+  if (match === null) return null;
+  const first = Number(match[1]);
+  const last = Number(match[2] ?? match[1]);
+  return last < first ? null : { first, last };
+}
+
 function sidTest(list: readonly (number | string)[]): Selects {
   const ranges = list.map((item) => {
-    const [first, last = first] = String(item).split('-').map(Number);
-    if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || last! < first!) throw new RangeError(`"${item}" is neither a sid nor a range of sids`);
-    return { first: first!, last: last! };
+    const range = sidRange(item);
+    if (range === null) throw new RangeError(`"${item}" is neither a sid nor a range of sids`);
+    return range;
   });
   return ({ info }) => ranges.some(({ first, last }) => info.sid >= first && info.sid <= last);
 }

@@ -42,6 +42,9 @@ export const G_MACS = 16; //         gauge: MAC table entries
 export const G_MAC_EVICTIONS = 17;
 export const G_GENERATION = 18; //   policy generation in force
 export const G_ANSWERS_LIMITED = 19; // refused packets not answered because of the rate limits
+export const G_RULES = 20; //        gauge: IPS rules in force
+export const G_RELOADS = 21; //      reloads that took effect; written by the control plane, as the next
+export const G_RELOAD_FAILURES = 22; // reloads that left the old policy in force
 /** Batch latency histogram: upper bounds in microseconds, one counter each, then +Inf, then the sum in microseconds. */
 export const LATENCY_BOUNDS_US = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000] as const;
 export const G_LATENCY = 24;

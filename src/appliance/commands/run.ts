@@ -1,10 +1,16 @@
-/** `drawbridge run`: the appliance in the foreground. Logs to stderr; SIGTERM and SIGINT stop it in order. */
+/** `drawbridge run`: the appliance in the foreground. Logs to stderr; SIGTERM and SIGINT stop it in order, SIGHUP reloads. */
 import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { formatRefusal } from '../../ips/index.js';
 import { Appliance } from '../appliance.js';
 import { compileFirewall } from '../build.js';
 import { parseConfig } from '../config/load.js';
 import { formatProblem } from '../config/problem.js';
+import { ControlServer, type ControlAnswer } from '../control.js';
+import { ReloadRefused } from '../reload.js';
 
+/** Refusals and reasons told in full. */
+const TOLD = 20;
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 const FAILED = 'data plane failed: ';
 
@@ -34,15 +40,54 @@ export async function run(options: { config: string }): Promise<number> {
     log(error instanceof Error ? error.message : String(error));
     return 1;
   }
-  for (const line of appliance.refused.slice(0, 20)) log(`rule refused: ${line}`);
-  if (appliance.refused.length > 20) log(`... and ${appliance.refused.length - 20} more refused rules (see: drawbridge rules check)`);
+  for (const refusal of appliance.refusals.slice(0, TOLD)) log(`rule refused: ${formatRefusal(refusal)}`);
+  if (appliance.refusals.length > TOLD) log(`... and ${appliance.refusals.length - TOLD} more refused rules (see: drawbridge rules check)`);
+  const reload = async (): Promise<ControlAnswer> => {
+    const answer = await reloaded(appliance);
+    for (const line of answer.lines) log(line);
+    return answer;
+  };
+  const control = await openControl(options.config, appliance, reload, log);
+  if (control === undefined) {
+    await appliance.stop();
+    return 1;
+  }
+  process.on('SIGHUP', () => void reload());
   log(`${appliance.config.ports.length} ports, ${appliance.rules} rules; events in ${appliance.eventFile || '(nowhere)'}; metrics at ${appliance.metricsUrl || '(not served)'}`);
   process.stdout.write('READY\n');
   const failure = appliance.failed.then((why) => `${FAILED}${why}`);
   const reason = await Promise.race([stop, failure]);
   log(`stopping: ${reason}`);
+  await control?.close();
   await appliance.stop();
   if (reason.startsWith(FAILED)) return 1;
   process.stdout.write('DONE\n');
   return 0;
+}
+
+/** Reload, in words. */
+async function reloaded(appliance: Appliance): Promise<ControlAnswer> {
+  const started = performance.now();
+  try {
+    await appliance.reload();
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    return { ok: true, lines: [`reloaded: generation ${appliance.generation}, ${appliance.rules} rules, ${appliance.refusals.length} refused (${seconds} s)`] };
+  } catch (error) {
+    if (!(error instanceof ReloadRefused)) throw error;
+    const { reasons } = error;
+    const more = reasons.length > TOLD ? [`... and ${reasons.length - TOLD} more (see: drawbridge check)`] : [];
+    return { ok: false, lines: [`reload refused, generation ${appliance.generation} stays in force:`, ...reasons.slice(0, TOLD), ...more] };
+  }
+}
+
+/** @returns null when none is configured, undefined when it cannot be had (told) */
+async function openControl(file: string, appliance: Appliance, reload: () => Promise<ControlAnswer>, log: (line: string) => void): Promise<ControlServer | null | undefined> {
+  const { socket } = appliance.config.control;
+  if (socket === '') return null;
+  try {
+    return await ControlServer.open(resolve(dirname(resolve(file)), socket), (command) => (command === 'reload' ? reload() : Promise.resolve({ ok: false, lines: [`unknown command "${command}"; known: reload`] })));
+  } catch (error) {
+    log(error instanceof Error ? error.message : String(error));
+    return undefined;
+  }
 }

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Helper } from '../../flow/index.js';
+import { POLICY_STEPS, sidRange, type RulePolicy } from '../../ips/index.js';
 import { LocatedYaml, type PathStep } from './located-yaml.js';
 import type { ConfigProblem } from './problem.js';
 import type { TimeoutSetting } from './timeouts.js';
@@ -30,6 +31,8 @@ export interface VmConfig {
     readonly fragment_memory?: number;
     readonly answers_per_second: number;
   };
+  /** Name under ips.policies; without it all rules count. */
+  readonly ips_policy?: string;
   readonly failure: { readonly engine: 'closed' | 'open'; readonly sanity: 'closed' | 'open' };
 }
 
@@ -59,14 +62,17 @@ export interface Config {
     readonly enabled: boolean;
     readonly rules: readonly string[];
     readonly variables: Readonly<Record<string, string | number>>;
+    readonly policies: Readonly<Record<string, RulePolicy>>;
     readonly max_alerts_per_packet: number;
     readonly cache: string;
+    readonly reload: 'all-or-nothing' | 'skip-refused';
   };
   readonly stream: { readonly memcap: number; readonly depth: number; readonly midstream: boolean; readonly max_share_percent: number; readonly overlap: 'rewrite' | 'drop' };
   readonly flow: { readonly max: number; readonly max_share_percent: number; readonly half_open_share_percent: number; readonly new_per_second: number; readonly timeouts: TimeoutSetting; readonly helpers: readonly Helper[]; readonly strict: boolean };
   readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly max_share_percent: number; readonly timeout_seconds: number; readonly min_first_fragment: number; readonly min_offset: number };
   readonly events: { readonly file: string; readonly types: readonly string[]; readonly rotate: number; readonly keep: number; readonly drops_per_second: number; readonly stats_seconds: number };
   readonly metrics: { readonly listen: string };
+  readonly control: { readonly socket: string };
   readonly privileges: { readonly user: string; readonly drop: boolean };
 }
 
@@ -139,11 +145,29 @@ function crossCheck(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]
     }
   });
   checkMirrors(config, yaml, problems);
+  checkRulePolicies(config, yaml, problems);
   for (const [name, vm] of Object.entries(config.vms)) {
     if (vm.firewall !== undefined && !policies.includes(vm.firewall)) {
       problems.push(yaml.problem(['vms', name, 'firewall'], `there is no firewall policy "${vm.firewall}"; known: ${policies.join(', ') || 'none (add it under firewall.policies)'}`));
     }
+    if (vm.ips_policy !== undefined && !Object.hasOwn(config.ips.policies, vm.ips_policy)) {
+      const known = Object.keys(config.ips.policies).join(', ');
+      problems.push(yaml.problem(['vms', name, 'ips_policy'], `there is no rule policy "${vm.ips_policy}"; known: ${known || 'none (add it under ips.policies)'}`));
+    }
     if (!config.ports.some((p) => p.vm === name)) problems.push(yaml.problem(['vms', name], `no port belongs to VM "${name}"`, 'warning', true));
+  }
+}
+
+/** What the schema cannot say about rule selectors. */
+function checkRulePolicies(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]): void {
+  for (const [name, policy] of Object.entries(config.ips.policies)) {
+    policy.rules.forEach((step, i) => {
+      for (const action of POLICY_STEPS) {
+        step[action]?.sid?.forEach((sid, k) => {
+          if (sidRange(sid) === null) problems.push(yaml.problem(['ips', 'policies', name, 'rules', i, action, 'sid', k], `"${sid}" is neither a sid nor a range of sids (examples: 2100498, "2000000-2099999")`));
+        });
+      }
+    });
   }
 }
 

@@ -17,6 +17,50 @@ const size = (description: string, bytes: string) => ({
 });
 
 const optionalSize = (description: string) => ({ type: ['string', 'integer'], pattern: SIZE_PATTERN, description: `${description} Bytes, or a number with KiB, MiB, GiB.` });
+const names = (description: string) => ({ type: 'array', minItems: 1, items: { type: 'string', minLength: 1 }, description });
+const numbers = (description: string) => ({ type: 'array', minItems: 1, items: { type: 'integer', minimum: 0 }, description });
+
+const ruleSelector = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    sid: { type: 'array', minItems: 1, items: { type: ['integer', 'string'] }, description: 'Signature ids, and ranges as text: "2100000-2100999".' },
+    gid: numbers('Generator ids.'),
+    classtype: names('Class types, as rules write them.'),
+    priority: numbers('Priorities: 1 is most urgent.'),
+    file: names('Base names of rule files; * stands for any characters.'),
+    group: names('First words of the message: "ET MALWARE".'),
+    metadata: { type: 'object', additionalProperties: { type: 'array', minItems: 1, items: { type: 'string' } }, description: 'Metadata keys with the values accepted.' },
+  },
+};
+
+const selectorOf = (description: string) => ({ ...ruleSelector, description });
+
+const rulePolicySection = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    base: { enum: ['all', 'none'], default: 'all', description: 'Rules enabled before the first step.' },
+    rules: {
+      type: 'array',
+      maxItems: 256,
+      default: [],
+      description: 'Steps in order, one action each; the last that selects a rule decides. A rule is selected when everything given fits.',
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        minProperties: 1,
+        maxProperties: 1,
+        properties: {
+          enable: selectorOf('Use these rules.'),
+          disable: selectorOf('Do not use these rules.'),
+          detect: selectorOf('These rules alert but never drop.'),
+          prevent: selectorOf('These rules drop again, where the VM is in prevent mode.'),
+        },
+      },
+    },
+  },
+};
 
 export const configSchema: JsonSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',
@@ -53,6 +97,7 @@ export const configSchema: JsonSchema = {
               answers_per_second: { type: 'integer', minimum: 1, maximum: 1000, default: 250, description: 'Refused packets of it that are answered (TCP RST, ICMP unreachable).' },
             },
           },
+          ips_policy: { type: 'string', description: 'Name of the policy under `ips.policies` that selects the rules of this VM; without it all rules count.' },
           failure: {
             type: 'object',
             additionalProperties: false,
@@ -113,6 +158,17 @@ export const configSchema: JsonSchema = {
           additionalProperties: { type: ['string', 'integer'] },
           default: {},
           description: 'Address and port variables of the rules ($HOME_NET ...); those not given have the values listed in docs/configuration.md.',
+        },
+        policies: {
+          type: 'object',
+          default: {},
+          description: 'Selections of the rules, by name, for the `ips_policy` of VMs. All VMs share one compiled database; a policy costs two bits per rule, whatever the number of VMs.',
+          additionalProperties: rulePolicySection,
+        },
+        reload: {
+          enum: ['all-or-nothing', 'skip-refused'],
+          default: 'all-or-nothing',
+          description: 'What a reload does about rules that are refused and were not refused before: `all-or-nothing` keeps the policy in force and says why, `skip-refused` loads the others.',
         },
         max_alerts_per_packet: { type: 'integer', minimum: 1, maximum: 255, default: 15, description: 'Alerts one packet may raise.' },
         cache: { type: 'string', default: '', description: 'Directory for compiled pattern databases, relative to this file; it may be emptied at any time. Empty = compile at each start.' },
@@ -201,6 +257,15 @@ export const configSchema: JsonSchema = {
       description: 'Prometheus metrics on their own listener.',
       properties: {
         listen: { type: 'string', default: '127.0.0.1:9464', pattern: '^(\\[[0-9a-fA-F:]+\\]|[^:\\[\\]]*):[0-9]{1,5}$|^$', description: 'host:port; empty = no listener.' },
+      },
+    },
+    control: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'How the running appliance is told to do something.',
+      properties: {
+        socket: { type: 'string', default: '', description: 'Unix socket for `drawbridge reload`, relative to this file; only the user who runs the appliance may use it. Empty = none (SIGHUP reloads all the same).' },
       },
     },
     privileges: {

@@ -119,7 +119,6 @@ export class EveWriter implements EventOutput, WebEventOutput {
       severity: s.severity,
       ...(Object.keys(s.metadata).length > 0 ? { metadata: s.metadata } : {}),
       ...(s.references.length > 0 ? { references: s.references } : {}),
-      generation: this.generation,
     };
     if (tx) e[tx.type] = tx.body;
     if (flow && flow.appProto !== '') e['app_proto'] = flow.appProto;
@@ -164,7 +163,6 @@ export class EveWriter implements EventOutput, WebEventOutput {
       else if (reason.stage === 'web') e['web'] = { action: 'blocked', rule_id: view.ruleSid };
       else e['alert'] = { action: 'blocked', gid: view.ruleGid, signature_id: view.ruleSid };
     }
-    e['generation'] = this.generation;
     if (rule?.packetData === true) addPacket(e, view);
     this.#emit(e, view.ruleSid !== 0);
     if (rule?.alert === true) this.#ruleAlert(view, flow, rule, view.ruleSid, true);
@@ -312,6 +310,7 @@ export class EveWriter implements EventOutput, WebEventOutput {
   }
 
   #emit(event: Json, keep: boolean): void {
+    event['generation'] = this.generation;
     if (this.#o.host !== '') event['host'] = this.#o.host;
     this.#o.sink.write(JSON.stringify(event), keep);
   }

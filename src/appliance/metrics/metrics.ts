@@ -5,7 +5,7 @@
 import { Counter, Gauge, Registry, collectDefaultMetrics, type Metric } from 'prom-client';
 import {
   DROP_REASONS, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_ANSWERS_LIMITED, G_BATCHES, G_EVENTS_LOST, G_EVENT_RING_FILL, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED,
-  G_FLOWS_EVICTED, G_FRAGMENTS, G_GENERATION, G_INJECTED, G_LATENCY, G_MACS, G_MAC_EVICTIONS, G_NORMALISED, G_PCRE_LIMIT, G_STREAM_BYTES,
+  G_FLOWS_EVICTED, G_FRAGMENTS, G_GENERATION, G_INJECTED, G_LATENCY, G_MACS, G_MAC_EVICTIONS, G_NORMALISED, G_PCRE_LIMIT, G_RELOADS, G_RELOAD_FAILURES, G_RULES, G_STREAM_BYTES,
   G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, LATENCY_BOUNDS_US, P_COPY_DROPS, P_CONSUMED, P_FLOWS, P_FORWARDED, P_HALF_OPEN, P_RX_BYTES, P_RX_FRAMES, P_RX_SEGMENTS,
   P_TX_BYTES, P_TX_FRAMES, type Counters,
 } from '../../pipeline/index.js';
@@ -48,6 +48,8 @@ const GLOBAL_COUNTERS = [
   ['pcre_limit_total', 'Regular expressions stopped by their match limit.', G_PCRE_LIMIT],
   ['uninspected_bytes_total', 'Payload bytes passed without inspection (depth, bypass, encryption).', G_UNINSPECTED_BYTES],
   ['answers_limited_total', 'Refused packets that got no answer because of the rate limits.', G_ANSWERS_LIMITED],
+  ['reloads_total', 'Reloads of rules and policies that took effect.', G_RELOADS],
+  ['reload_failures_total', 'Reloads that were refused: the policy before them stays in force.', G_RELOAD_FAILURES],
   ['mac_evictions_total', 'MAC table entries evicted to make room.', G_MAC_EVICTIONS],
 ] as const;
 
@@ -57,6 +59,7 @@ const GLOBAL_GAUGES = [
   ['fragmented_datagrams', 'Datagrams being put together from fragments.', G_FRAGMENTS],
   ['mac_entries', 'MAC addresses learned.', G_MACS],
   ['event_ring_fill_ratio', 'Fill of the event ring, 0 to 1.', G_EVENT_RING_FILL],
+  ['ips_rules', 'IPS rules loaded now.', G_RULES],
   ['policy_generation', 'Policy generation that judges packets now.', G_GENERATION],
 ] as const;
 

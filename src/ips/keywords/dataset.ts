@@ -1,4 +1,5 @@
 /** dataset and datarep: whole buffers looked up in sets of values. */
+import { createHash } from 'node:crypto';
 import type { RuleDraft } from '../draft.js';
 import { keyword } from '../keyword.js';
 import { DatasetCommand, DatasetStep } from '../match/step.js';
@@ -66,15 +67,13 @@ function setOf(draft: RuleDraft, option: OptionText, name: Arg, settings: Settin
     return known;
   }
   if (settings.type === '') option.fail(name, 'the type is missing', DATASET_TYPES.map((type) => `type ${type}`));
-  const set = datasets.create(name.text, settings.type, settings.memcap, settings.hashSize);
-  const { load } = settings;
-  if (load === null) return set;
-  const data = draft.context.readFile(load.text, draft.rule.source.file);
-  if (data === null) {
-    if (!settings.optional) option.fail(load, 'the file cannot be read', ['a path, relative to the rule file']);
-    return set;
-  }
-  fill(option, load, set, Buffer.from(data).toString('latin1'), withReputation);
+  const { load, optional } = settings;
+  const data = load === null ? null : draft.context.readFile(load.text, draft.rule.source.file);
+  if (load !== null && data === null && !optional) option.fail(load, 'the file cannot be read', ['a path, relative to the rule file']);
+  // What a set with `state` collected is newer than its file; of others a file that changed counts.
+  const origin = load === null ? '' : optional ? `state ${load.text}` : createHash('sha256').update(data!).digest('hex');
+  const { set, fresh } = datasets.create(name.text, settings.type, settings.memcap, settings.hashSize, origin);
+  if (fresh && load !== null && data !== null) fill(option, load, set, Buffer.from(data).toString('latin1'), withReputation);
   return set;
 }
 

@@ -35,6 +35,8 @@ export class Dataset {
     readonly memcap: number,
     hashSize: number,
     readonly seed = 0,
+    /** Where its first values came from. */
+    readonly origin = '',
   ) {
     let rows = 16;
     while (rows < hashSize && rows * ROW_BYTES < memcap && rows < DEFAULT_HASH_SIZE) rows *= 2;
@@ -140,20 +142,38 @@ export class Dataset {
   }
 }
 
-/** All sets by name. Hand the store on to keep what was collected across a reload of the rules. */
+/** All sets of one rule set by name. */
 export class DatasetStore {
   readonly #sets = new Map<string, Dataset>();
+  /** Sets of the rules before, for those that go on with them. */
+  readonly #before: ReadonlyMap<string, Dataset>;
 
-  constructor(readonly seed = 0) {}
+  constructor(
+    readonly seed = 0,
+    before: ReadonlyMap<string, Dataset> = new Map(),
+  ) {
+    this.#before = before;
+  }
+
+  /** The store for the rules that follow: sets that are described as before keep what they collected. */
+  next(): DatasetStore {
+    return new DatasetStore(this.seed, this.#sets);
+  }
 
   get(name: string): Dataset | undefined {
     return this.#sets.get(name);
   }
 
-  create(name: string, type: DatasetType, memcap: number, hashSize: number): Dataset {
-    const set = new Dataset(name, type, memcap, hashSize, this.seed);
+  /**
+   * @param origin what the set is filled with at first: a set of the rules before is kept when it came from the same
+   * @returns the set, and whether it has to be filled
+   */
+  create(name: string, type: DatasetType, memcap: number, hashSize: number, origin = ''): { readonly set: Dataset; readonly fresh: boolean } {
+    const before = this.#before.get(name);
+    const kept = before !== undefined && before.type === type && before.memcap === memcap && before.origin === origin;
+    const set = kept ? before : new Dataset(name, type, memcap, hashSize, this.seed, origin);
     this.#sets.set(name, set);
-    return set;
+    return { set, fresh: !kept };
   }
 
   get sets(): readonly Dataset[] {

@@ -43,7 +43,8 @@ test('alert', (t) => {
   eve.alert(packet(), FLOW, SIGNATURE, true, null, true);
   t.deepEqual(JSON.parse(lines[0]!.line), {
     ...JSON.parse(`${HEAD}"event_type":"alert",${ENDS}}`),
-    alert: { action: 'blocked', gid: 1, signature_id: 9, rev: 2, signature: 'an attack', category: 'Attempted Admin', severity: 1, metadata: { cve: ['CVE_2021_44228'] }, generation: 1 },
+    alert: { action: 'blocked', gid: 1, signature_id: 9, rev: 2, signature: 'an attack', category: 'Attempted Admin', severity: 1, metadata: { cve: ['CVE_2021_44228'] } },
+    generation: 1,
     app_proto: 'http',
     direction: 'to_server',
     stream: 1,

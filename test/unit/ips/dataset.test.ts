@@ -9,7 +9,7 @@ test('a dataset is a set of byte strings', (t) => {
   const op = fc.tuple(fc.constantFrom('add', 'remove', 'find'), fc.stringMatching(/^[ab]{0,4}$/));
   fc.assert(
     fc.property(fc.array(op, { maxLength: 300 }), (ops) => {
-      const set = new DatasetStore(7).create('s', 'string', 1e6, 16);
+      const set = new DatasetStore(7).create('s', 'string', 1e6, 16).set;
       const model = new Set<string>();
       for (const [what, text] of ops) {
         const bytes = Buffer.from(`x${text}`);
@@ -24,7 +24,7 @@ test('a dataset is a set of byte strings', (t) => {
 });
 
 test('it grows up to its memcap and then refuses, counted', (t) => {
-  const set = new DatasetStore().create('s', 'string', 4096, 1);
+  const set = new DatasetStore().create('s', 'string', 4096, 1).set;
   let added = 0;
   for (let i = 0; i < 1000; i++) if (set.add(Buffer.from(`value ${i}`), 0, 7 + String(i).length - 1, 0)) added++;
   t.true(added > 50 && added < 200, `${added}`);

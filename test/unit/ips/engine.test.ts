@@ -1,7 +1,7 @@
 import test from 'ava';
 import { StreamEvents } from '../../../src/flow/index.js';
 import { CtState, DropReason, Verdict } from '../../../src/pipeline/index.js';
-import { PortPolicies } from '../../../src/ips/index.js';
+import { PortPolicies, selectRules, type RuleBitmaps } from '../../../src/ips/index.js';
 import { RuleKind } from '../../../src/ips/rule.js';
 import { engine, feed, newFlow, packet, PROTO_UDP, segment, TestTransaction } from './helper.js';
 

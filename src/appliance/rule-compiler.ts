@@ -1,0 +1,64 @@
+/**
+ * Helper thread of a reload: compiles the rule files as the data plane will, and hands over what took long - the pattern
+ * databases - and every refusal. The compiled rules themselves are objects of this thread and end with it.
+ */
+import { dirname, resolve } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { PatternCache, Refusal } from '../ips/index.js';
+import { registryOf } from './build.js';
+import { parseConfig } from './config/load.js';
+import { settingsOf } from './engine-settings.js';
+import { installNativeParts } from './native-parts.js';
+import { FilePatternCache } from './pattern-cache.js';
+import { shared, type SharedSource } from './reload.js';
+import { compileRules } from './rule-files.js';
+
+export interface CompilerInput {
+  readonly file: string;
+  readonly text: string;
+  readonly sources: readonly SharedSource[];
+}
+
+export interface CompilerOutput {
+  readonly refusals: readonly Refusal[];
+  readonly databases: ReadonlyMap<string, Uint8Array<SharedArrayBuffer>>;
+}
+
+/** Keeps every database in shared memory, whether compiled now or found in the cache on disk. */
+export class SharedDatabases implements PatternCache {
+  readonly smallest = 1;
+  readonly found = new Map<string, Uint8Array<SharedArrayBuffer>>();
+  readonly #disk: PatternCache | null;
+
+  constructor(disk: PatternCache | null) {
+    this.#disk = disk;
+  }
+
+  load(key: string): Uint8Array | null {
+    const database = this.#disk?.load(key) ?? null;
+    if (database !== null) this.found.set(key, shared(database));
+    return database;
+  }
+
+  store(key: string, database: Uint8Array): void {
+    this.found.set(key, shared(database));
+    // Small ones are quick to compile: the directory is not filled with them.
+    if (database.length >= KEPT_BYTES) this.#disk?.store(key, database);
+  }
+}
+
+const KEPT_BYTES = 65_536;
+
+function main(input: CompilerInput): void {
+  installNativeParts();
+  const { config } = parseConfig(input.file, input.text);
+  if (config === undefined) throw new Error(`${input.file} is not valid any more`);
+  const settings = settingsOf(config);
+  const problems: string[] = [];
+  const disk = config.ips.cache === '' ? null : new FilePatternCache(resolve(dirname(resolve(input.file)), config.ips.cache), (text) => problems.push(text));
+  const databases = new SharedDatabases(disk);
+  const rules = compileRules(input.sources, registryOf(settings), settings, databases);
+  parentPort!.postMessage({ refusals: rules.refusals, databases: databases.found } satisfies CompilerOutput);
+}
+
+if (parentPort !== null) main(workerData as CompilerInput);
