@@ -1,0 +1,11 @@
+/** XML bodies, addressed by a small part of XPath. */
+import { checkPath, selectXml } from '../body/xml.js';
+import { collection } from './variable.js';
+
+export const xml = collection({
+  name: 'XML',
+  help: 'Text and attributes of an XML body, selected by a path such as XML:/* or XML://@*.',
+  changesAt: [2],
+  fill: () => undefined,
+  expression: { check: checkPath, select: (state, selector) => selectXml(state.xml, selector) },
+});
