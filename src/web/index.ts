@@ -19,8 +19,13 @@ export {
   type WebReport,
   type WebTransaction,
 } from './transaction.js';
+export { WebEngine, type WebEngineOptions, type WebEngineStats } from './engine/engine.js';
+export type { ExclusionSpec } from './engine/exclusion.js';
+export { DEFAULT_PERSISTENT_LIMITS, type PersistentLimits } from './engine/persistent-store.js';
+export { loadRules, type RuleFiles, type RuleSource } from './seclang/loader.js';
+export type { RuleNote, RuleRefusal, RuleSet } from './rule-set.js';
 export type { OperatorLookups } from './operators/operator.js';
-export type { PrefilterCache } from './prefilter.js';
+export type { PrefilterCache, PrefilterFactory } from './prefilter.js';
 export { byteString, displayText, type ByteString } from './value.js';
 export { WebStage, type BlockMessage, type ExceptionPolicy, type TransactionSource, type WebStageOptions } from './wire/stage.js';
 export { MAX_OVERRIDES, WebMode, WebPolicies, type BlockAnswer, type WebOverride } from './wire/policies.js';

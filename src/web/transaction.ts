@@ -40,7 +40,7 @@ export interface ResponseHead {
 }
 
 /** What to do with the connection or the message. */
-export const InterventionAction = { DENY: 'deny', DROP: 'drop', REDIRECT: 'redirect', PROXY: 'proxy' } as const;
+export const InterventionAction = { DENY: 'deny', DROP: 'drop', REDIRECT: 'redirect' } as const;
 export type InterventionActionName = (typeof InterventionAction)[keyof typeof InterventionAction];
 
 /** A disruptive decision, already under the rule engine's mode: DetectionOnly never yields one. */
@@ -91,6 +91,8 @@ export interface WebReport {
   readonly uniqueId: string;
   /** Matches in the order in which they happened, `nolog` ones left out. */
   readonly matches: readonly RuleMatch[];
+  /** Matches beyond the number that is kept. */
+  readonly matchesDropped: number;
   /** Decision that was returned, null when none. */
   readonly intervention: Intervention | null;
   /** In DetectionOnly: the first decision that On would have returned. */
@@ -99,6 +101,8 @@ export interface WebReport {
   readonly audit: boolean;
   /** Parts to write, such as `ABIJDEFHZ`. */
   readonly auditParts: string;
+  /** Variables whose values are masked in the audit log, such as `ARGS:password`. */
+  readonly masked: readonly string[];
   /** Anomaly scores and other numbers in TX at the end, by lower-case name. */
   readonly scores: Readonly<Record<string, number>>;
   /** Body bytes that limits kept out of inspection. */
@@ -137,7 +141,7 @@ export interface WebPolicy {
   readonly mode?: 'on' | 'detection-only' | 'off';
   /** TX variables set before phase 1, such as blocking_paranoia_level -> '2' (crs-setup's names, lower case). */
   readonly variables?: ReadonlyMap<string, string>;
-  /** Exclusions compiled by WebEngine.exclusions(). */
+  /** Exclusions compiled by WebEngine.exclusion(). */
   readonly exclusions?: readonly CompiledExclusion[];
 }
 

@@ -67,7 +67,7 @@ export class TinyTransaction implements WebTransaction {
   logging(): WebReport {
     this.phases.push(5);
     return {
-      uniqueId: this.uniqueId, matches: this.#matches, intervention: this.#intervention, wouldIntervene: this.#would, audit: false, auditParts: '',
+      uniqueId: this.uniqueId, matches: this.#matches, matchesDropped: 0, masked: [], intervention: this.#intervention, wouldIntervene: this.#would, audit: false, auditParts: '',
       scores: { inbound_anomaly_score: this.#matches.length * 5, critical_anomaly_score: 5 }, requestBytesSkipped: 0, responseBytesSkipped: 0, bodyError: '',
     };
   }

@@ -63,6 +63,8 @@ export class TransactionState {
   readonly files: UploadedFile[] = [];
   readonly partHeaders = new EntryList();
   xml: XmlDocument | null = null;
+  /** What paths of the rules selected, by path. */
+  readonly xmlSelections = new Map<string, EntryList>();
 
   // response
   status = 0;
@@ -114,6 +116,7 @@ export class TransactionState {
 
   /** Throw away what was built of these variables. */
   forget(variables: readonly Variable[]): void {
+    this.xmlSelections.clear();
     for (const variable of variables) if (variable.index < this.#lists.length) this.#lists[variable.index] = undefined;
   }
 }

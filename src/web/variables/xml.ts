@@ -7,5 +7,14 @@ export const xml = collection({
   help: 'Text and attributes of an XML body, selected by a path such as XML:/* or XML://@*.',
   changesAt: [2],
   fill: () => undefined,
-  expression: { check: checkPath, select: (state, selector) => selectXml(state.xml, selector) },
+  expression: {
+    check: checkPath,
+    select(state, selector) {
+      const known = state.xmlSelections.get(selector);
+      if (known !== undefined) return known;
+      const list = selectXml(state.xml, selector);
+      state.xmlSelections.set(selector, list);
+      return list;
+    },
+  },
 });

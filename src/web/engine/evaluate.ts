@@ -1,0 +1,144 @@
+/**
+ * Judging one rule against a transaction. The order of questions is that of their cost: is there anything to look at, may
+ * any value match (one bit per list), may this value match (one bit), is its name excluded, does the operator match.
+ */
+import { MatchState, type CompiledOperator } from '../operators/operator.js';
+import { hasBit, selects, type OperatorUse, type Rule, type Target } from '../rule.js';
+import type { EntryList } from './entry-list.js';
+import type { Transaction } from './transaction.js';
+import type { Scanner, TransformTree, ValueCache, ValueInfo, Variant } from './value-cache.js';
+
+export class Evaluator {
+  readonly #tree: TransformTree;
+  readonly #cache: ValueCache;
+  readonly #scanner: Scanner;
+  readonly #match = new MatchState();
+
+  constructor(tree: TransformTree, cache: ValueCache, scanner: Scanner) {
+    this.#tree = tree;
+    this.#cache = cache;
+    this.#scanner = scanner;
+  }
+
+  /** @returns the rule (this one link) matched; its effects have been run, once per matching value */
+  judge(rule: Rule, tx: Transaction): boolean {
+    const use = rule.operator;
+    if (use === null) {
+      // ModSecurity makes an unconditional rule on REMOTE_ADDR of a SecAction
+      tx.matched(rule, 'REMOTE_ADDR', tx.state.connection.clientAddress, null);
+      return true;
+    }
+    let operator: CompiledOperator;
+    if (use.compiled === null) {
+      const expanded = use.expand!(use.argument.expand(tx.state));
+      if (expanded === null) return false;
+      operator = expanded;
+    } else operator = use.compiled;
+    let any = false;
+    for (const target of rule.targets) {
+      if (target.count) any = this.#count(rule, use, operator, target, tx) || any;
+      else if (target.name !== null && target.variable.lookup !== undefined) {
+        const value = target.variable.lookup(tx.state, target.name);
+        if (value !== undefined) any = this.#value(rule, use, operator, target, target.name, target.name, this.#cache.info(value), tx) || any;
+      } else any = this.#list(rule, use, operator, target, tx) || any;
+      if (tx.stopped) return any;
+    }
+    return any;
+  }
+
+  #count(rule: Rule, use: OperatorUse, operator: CompiledOperator, target: Target, tx: Transaction): boolean {
+    let n = 0;
+    if (target.name !== null && target.variable.lookup !== undefined) n = target.variable.lookup(tx.state, target.name) === undefined ? 0 : 1;
+    else {
+      const list = listOf(target, tx);
+      if (target.name === null && target.pattern === null) n = list.size;
+      else for (let i = 0; i < list.size; i++) if (selects(target, list.lowerName(i))) n++;
+    }
+    return this.#value(rule, use, operator, target, '', '', this.#cache.info(String(n)), tx);
+  }
+
+  #list(rule: Rule, use: OperatorUse, operator: CompiledOperator, target: Target, tx: Transaction): boolean {
+    const list = listOf(target, tx);
+    const size = list.size;
+    if (size === 0) return false;
+    const name = target.name;
+    const pattern = target.pattern;
+    if (size > 1 && use.slot >= 0 && !use.negated && name === null && rule.path === null) {
+      const union = list.union(rule.node, this.#cache, this.#tree, this.#scanner);
+      if ((union[use.slot >>> 5]! & (1 << (use.slot & 31))) === 0) return false;
+    }
+    let any = false;
+    for (let i = 0; i < size; i++) {
+      if (name !== null) {
+        if (list.lowerName(i) !== name) continue;
+      } else if (pattern !== null && !pattern.test(list.lowerName(i))) continue;
+      if (this.#value(rule, use, operator, target, list.lowerName(i), list.names[i]!, list.info(i, this.#cache), tx)) {
+        any = true;
+        if (tx.stopped) return true;
+      }
+    }
+    return any;
+  }
+
+  #value(rule: Rule, use: OperatorUse, operator: CompiledOperator, target: Target, lowerName: string, name: string, info: ValueInfo, tx: Transaction): boolean {
+    if (rule.path === null) return this.#variant(rule, use, operator, target, lowerName, name, this.#tree.variant(info, rule.node), tx);
+    // multiMatch: the bare value, then every form that differs from the one before
+    let any = false;
+    let last: Variant | null = null;
+    for (const node of rule.path) {
+      const variant = this.#tree.variant(info, node);
+      if (variant === last) continue;
+      last = variant;
+      any = this.#variant(rule, use, operator, target, lowerName, name, variant, tx) || any;
+      if (tx.stopped) return any;
+    }
+    return any;
+  }
+
+  #variant(rule: Rule, use: OperatorUse, operator: CompiledOperator, target: Target, lowerName: string, name: string, variant: Variant, tx: Transaction): boolean {
+    const match = this.#match;
+    let found = true;
+    const slot = use.slot;
+    let hits: Uint32Array | null = null;
+    if (slot >= 0) {
+      hits = variant.hits ?? this.#scanner.hits(variant);
+      found = (hits[slot >>> 5]! & (1 << (slot & 31))) !== 0;
+      if (!found && !use.negated) return false;
+    }
+    if (excluded(target, lowerName) || (tx.removedTargets.length > 0 && removed(tx, rule, target, lowerName))) return false;
+    if (found) {
+      match.reset(rule.capture);
+      found = operator.match(variant.value, match);
+      if (match.error !== 0) tx.operatorFailed(match.error);
+      else if (!found && hits !== null) hits[slot >>> 5]! &= ~(1 << (slot & 31));
+    }
+    if (found === use.negated) return false;
+    tx.matched(rule, label(target, name), variant.value, found && rule.capture ? match : null);
+    return true;
+  }
+}
+
+function listOf(target: Target, tx: Transaction): EntryList {
+  return target.expression === null ? tx.state.list(target.variable) : target.variable.expression!.select(tx.state, target.expression);
+}
+
+function excluded(target: Target, lowerName: string): boolean {
+  if (target.exclusions === null) return false;
+  for (const exclusion of target.exclusions) if (selects(exclusion, lowerName)) return true;
+  return false;
+}
+
+/** Taken out of this rule at run time (ctl:ruleRemoveTargetBy..., exclusions of the policy)? */
+function removed(tx: Transaction, rule: Rule, target: Target, lowerName: string): boolean {
+  for (const { bits, selector } of tx.removedTargets) {
+    if (selector.variable === target.variable && hasBit(bits, rule.index) && selects(selector, lowerName)) return true;
+  }
+  return false;
+}
+
+/** Name as in MATCHED_VAR_NAME. */
+function label(target: Target, name: string): string {
+  if (target.count) return target.label;
+  if (target.expression !== null) return `${target.variable.name}:${target.expression}`;
+  return target.variable.collection && name !== '' ? `${target.variable.name}:${name}` : target.variable.name;
+}
