@@ -2,12 +2,13 @@
 /**
  * Runs the conformance suites and compares the scores with test/conformance/baseline.json, which may only rise: captures, rules
  * and expected alerts of real Suricata against `drawbridge replay`; vectors of ModSecurity's operators and transformations and of
- * libinjection against the parts of the web engine (web-vectors.mjs).
+ * libinjection against the parts of the web engine (web-vectors.mjs); the regression tests of the OWASP Core Rule Set against
+ * the rule engine alone (crs-offline.mjs).
  *
  *   node scripts/conformance.mjs            print the score
  *   node scripts/conformance.mjs --check    exit 1 when a figure is below the baseline (CI)
  *   node scripts/conformance.mjs --raise    write the figures to the baseline where they are higher
- *   ... --vectors                           the vectors only: seconds instead of minutes
+ *   ... --vectors                           the web engine only: seconds instead of minutes
  *   ... -- ARGS                             further arguments of the scorer (--filter REGEX, --list N)
  *
  * The suite lies in $DRAWBRIDGE_CONFORMANCE, by default ../shared/conformance beside the checkout; without it nothing is run.
@@ -17,6 +18,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { crsFigures } from './crs-offline.mjs';
 import { webFigures } from './web-vectors.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -31,7 +33,8 @@ if (!existsSync(join(suite, 'score'))) {
   console.log(`conformance: skipped, no suite at ${suite} (set DRAWBRIDGE_CONFORMANCE)`);
   process.exit(0);
 }
-const figures = await webFigures(suite, (text) => console.log(text));
+const print = (text) => console.log(text);
+const figures = { ...(await webFigures(suite, print)), ...(await crsFigures(suite, print)) };
 let bad = 0;
 if (!own.includes('--vectors')) {
   const dir = mkdtempSync(join(tmpdir(), 'conformance-'));

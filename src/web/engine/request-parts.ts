@@ -1,6 +1,6 @@
 /** Takes the request head apart, as Apache hands it to ModSecurity v2. */
 import { parseCookies, parseCookiesV1 } from '../body/cookies.js';
-import { parseUrlencoded } from '../body/urlencoded.js';
+import { parseUrlencoded, urlDecode } from '../body/urlencoded.js';
 import type { RequestHead } from '../transaction.js';
 import { lowerAscii, type ByteString } from '../value.js';
 import type { TransactionState } from './state.js';
@@ -52,7 +52,13 @@ function readTarget(state: TransactionState, head: RequestHead): void {
   const fragment = rest.indexOf('#');
   if (fragment >= 0) rest = rest.slice(0, fragment);
   const question = rest.indexOf('?');
-  state.path = question < 0 ? rest : rest.slice(0, question);
+  // Apache has decoded the path by the time most rules run, and the server behind will act on the decoded one
+  state.path = decodePath(question < 0 ? rest : rest.slice(0, question));
   state.query = question < 0 ? '' : rest.slice(question + 1);
   state.uri = rest;
+}
+
+/** %XX decoded; unlike in queries a plus sign stands for itself. */
+function decodePath(path: ByteString): ByteString {
+  return path.includes('%') ? urlDecode(path.replaceAll('+', '%2B')).text : path;
 }

@@ -6,8 +6,8 @@ export const requestMethod = scalar('REQUEST_METHOD', 'The request method.', (s)
 export const requestProtocol = scalar('REQUEST_PROTOCOL', 'Protocol and version of the request line.', (s) => s.protocol);
 export const requestUriRaw = scalar('REQUEST_URI_RAW', 'The request target as sent.', (s) => s.target);
 export const requestUri = scalar('REQUEST_URI', 'Path and query of the target, without scheme and host; not decoded.', (s) => s.uri);
-export const requestFilename = scalar('REQUEST_FILENAME', 'The path of the target; not decoded.', (s) => s.path);
-export const requestBasename = scalar('REQUEST_BASENAME', 'What follows the last slash or backslash of the path.', (s) => {
+export const requestFilename = scalar('REQUEST_FILENAME', 'The path of the target, decoded.', (s) => s.path);
+export const requestBasename = scalar('REQUEST_BASENAME', 'What follows the last slash or backslash of the decoded path.', (s) => {
   const cut = Math.max(s.path.lastIndexOf('/'), s.path.lastIndexOf('\\'));
   return s.path.slice(cut + 1);
 });
