@@ -10,6 +10,7 @@
         "src/frame_stream.cc",
         "src/inflate.cc",
         "src/literal.cc",
+        "src/local_socket.cc",
         "src/interfaces.cc",
         "src/io_loop.cc",
         "src/io_loop_binding.cc",

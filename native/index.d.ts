@@ -228,3 +228,50 @@ export class Inflater {
    */
   push(buf: Uint8Array, off: number, len: number, out: Uint8Array, used: Int32Array): number;
 }
+
+// ---- stream sockets that carry descriptors, and vsock ----------------------------------------------------------
+
+/** Listen on a UNIX socket; a socket file that nobody listens on any more is replaced. @throws EADDRINUSE, EACCES, ENOENT */
+export function listenUnix(path: string, mode: number): number;
+/** Listen on a vsock port for every context id. @throws EAFNOSUPPORT, EADDRINUSE, EACCES */
+export function listenVsock(port: number): number;
+export interface AcceptedSocket {
+  fd: number;
+  /** Of the peer process, as the kernel knows it (UNIX); -1 for vsock. */
+  pid: number;
+  uid: number;
+  gid: number;
+  /** Context id of the VM (vsock); -1 for UNIX. */
+  cid: number;
+}
+/** @returns null when nobody waits. @throws EMFILE, ENFILE, EBADF */
+export function acceptSocket(listener: number): AcceptedSocket | null;
+/**
+ * Receive what is there. @param descriptors [0] becomes the number of descriptors received (16 at most, more are closed),
+ * [1] and on the descriptors: the caller's from now on
+ * @returns bytes; 0 = closed by the peer; negative errno (-11 EAGAIN: nothing there)
+ */
+export function receiveSocket(fd: number, buf: Uint8Array, off: number, len: number, descriptors: Int32Array): number;
+/** @returns bytes taken, or negative errno (-11 EAGAIN: no room) */
+export function sendSocket(fd: number, buf: Uint8Array, off: number, len: number): number;
+/**
+ * Read what the page cache holds, never waiting for a disk.
+ * @returns bytes (fewer than asked for: end of the file, or of what is cached), or negative errno (-11 EAGAIN: not cached,
+ *   -95 EOPNOTSUPP: the filesystem cannot tell)
+ */
+export function readCached(fd: number, buf: Uint8Array, off: number, len: number, position: number): number;
+
+export const POLL_IN: number;
+export const POLL_OUT: number;
+/** Readiness of many descriptors (level-triggered), told in one call of the event loop. */
+export class Poller {
+  /** @param onReady called when some descriptor is ready; fetches them by `ready` */
+  constructor(onReady: () => void);
+  add(fd: number, events: number): void;
+  modify(fd: number, events: number): void;
+  remove(fd: number): void;
+  /** Fills pairs (descriptor, events; errors and hang-ups are reported unasked, 8 and 16). @returns pairs, 256 at most */
+  ready(out: Int32Array): number;
+  /** The descriptors added stay the caller's. */
+  close(): void;
+}

@@ -54,6 +54,12 @@ NAPI_MODULE_INIT() {
                   ExportFunction(env, exports, "closeFd", CloseFdCall) &&
                   ExportFunction(env, exports, "wakeFd", WakeFdCall) &&
                   ExportFunction(env, exports, "dropPrivileges", DropPrivilegesCall) &&
+                  ExportFunction(env, exports, "listenUnix", ListenUnixCall) &&
+                  ExportFunction(env, exports, "listenVsock", ListenVsockCall) &&
+                  ExportFunction(env, exports, "acceptSocket", AcceptSocketCall) &&
+                  ExportFunction(env, exports, "receiveSocket", ReceiveSocketCall) &&
+                  ExportFunction(env, exports, "sendSocket", SendSocketCall) &&
+                  ExportFunction(env, exports, "readCached", ReadCachedCall) && DefinePoller(env, exports) &&
                   ExportFunction(env, exports, "hsVersion", HsVersionCall) && DefineIoLoop(env, exports) &&
                   DefineVectorscan(env, exports, instance) && DefinePcre(env, exports) &&
                   DefineInflate(env, exports) && DefineLiteral(env, exports);

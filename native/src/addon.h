@@ -36,6 +36,12 @@ napi_value CloseFdCall(napi_env env, napi_callback_info info);
 napi_value WakeFdCall(napi_env env, napi_callback_info info);
 napi_value DropPrivilegesCall(napi_env env, napi_callback_info info);
 napi_value HsVersionCall(napi_env env, napi_callback_info info);
+napi_value ListenUnixCall(napi_env env, napi_callback_info info);
+napi_value ListenVsockCall(napi_env env, napi_callback_info info);
+napi_value AcceptSocketCall(napi_env env, napi_callback_info info);
+napi_value ReceiveSocketCall(napi_env env, napi_callback_info info);
+napi_value SendSocketCall(napi_env env, napi_callback_info info);
+napi_value ReadCachedCall(napi_env env, napi_callback_info info);
 
 // Classes and constants; each returns false with an exception pending.
 bool DefineIoLoop(napi_env env, napi_value exports);
@@ -43,6 +49,7 @@ bool DefineVectorscan(napi_env env, napi_value exports, Instance* instance);
 bool DefinePcre(napi_env env, napi_value exports);
 bool DefineInflate(napi_env env, napi_value exports);
 bool DefineLiteral(napi_env env, napi_value exports);
+bool DefinePoller(napi_env env, napi_value exports);
 
 // Free what the Instance holds for each engine.
 void ReleaseVectorscan(Instance* instance);

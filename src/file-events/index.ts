@@ -28,3 +28,7 @@ export type { VmState } from './judge/vms.js';
 export { QuarantineError, QuarantineStore, type QuarantineEntry } from './quarantine/store.js';
 export { PRIORITY_NAMES, Priority, ScanQueue } from './queue/scan-queue.js';
 export { FileScanner, type Judgement } from './scan/file-scanner.js';
+export { DriverServer, type DriverPolicy, type ServerOptions, type VmAccess } from './server/server.js';
+export { ServerCounters, WAIT_BOUNDS_MS } from './server/counters.js';
+export { DriverError } from './server/errors.js';
+export type { TlsOptions } from './server/tls-listener.js';
