@@ -112,6 +112,16 @@ export async function main(argv: readonly string[]): Promise<number> {
       code = await rulesExplain(sid, files);
     });
 
+  const web = program.command('web').description('look at rules of the web engine');
+  web
+    .command('check')
+    .description('load SecLang files in this order and say what was refused and why')
+    .argument('<file...>', 'rule files')
+    .action(async (files: string[]) => {
+      const { webCheck } = await import('./commands/web.js');
+      code = await webCheck(files);
+    });
+
   try {
     await program.parseAsync([...argv]);
   } catch (error) {
