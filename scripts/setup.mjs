@@ -8,7 +8,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -35,6 +35,9 @@ const TEST_PACKAGES = {
   nftables: 'asks the kernel what its connection tracking says',
   procps: 'sets up network namespaces of live tests (sysctl)',
   'iputils-ping': 'round trips through TAP ports',
+  'qemu-system-x86': 'a real guest behind a qemu-stream port',
+  'busybox-static': 'what that guest runs; DHCP server of tests',
+  arping: 'ARP of tests',
   'clamav-daemon': 'clamd with a database of our own scans files in tests',
   'clamav-testfiles': 'what it has to find',
 };
@@ -76,6 +79,24 @@ function debianPackages() {
   apt('install', '-y', '--no-install-recommends', ...missing);
 }
 
+/** A kernel for the QEMU guest of the tests: unpacked, not installed, since this machine is not to boot it. */
+function guestKernel() {
+  const target = join(root, '.cache', 'guest-kernel');
+  if (!forTests || existsSync(join(target, 'boot')) || process.arch !== 'x64' || process.getuid?.() !== 0) return;
+  const depends = spawnSync('apt-cache', ['depends', 'linux-image-cloud-amd64'], { encoding: 'utf8' });
+  const name = /Depends: (linux-image-\S+)/.exec(depends.stdout ?? '')?.[1];
+  if (name === undefined) return; // not Debian: those tests say that they are skipped
+  step(`fetching a guest kernel: ${name}`);
+  mkdirSync(join(root, '.cache'), { recursive: true });
+  const dir = mkdtempSync(join(root, '.cache', 'download-'));
+  try {
+    run('apt-get', ['-qq', '-o', 'APT::Sandbox::User=root', 'download', name], { cwd: dir, stdio: ['ignore', 'ignore', 2] });
+    run('dpkg-deb', ['-x', join(dir, readdirSync(dir)[0]), target]);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
 function npmPackages() {
   const lock = readFileSync(join(root, 'package-lock.json'));
   const want = createHash('sha256').update(lock).update(process.versions.modules).digest('hex');
@@ -97,6 +118,7 @@ try {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) throw new Error(`Node.js >= 20.19 is needed, this is ${process.versions.node}`);
   debianPackages();
+  guestKernel();
   npmPackages();
   // The lab starts without what takes long to compile.
   script('build-optional.mjs', ...(process.env.npm_lifecycle_event === 'prestart' ? ['--quick'] : []));
