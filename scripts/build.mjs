@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Compiles the native addon (when its sources changed) and all TypeScript into dist/. Incremental. */
+/** Compiles the native addon and the driver for guests (when their sources changed) and all TypeScript into dist/. Incremental. */
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,4 +12,5 @@ function run(args) {
 }
 
 run([join(root, 'scripts/build-native.mjs')]);
+run([join(root, 'scripts/build-guest.mjs')]);
 run([join(root, 'node_modules/typescript/bin/tsc'), '-b']);
