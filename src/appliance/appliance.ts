@@ -6,11 +6,13 @@ import { dirname, resolve } from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { wakeFd } from '@drawbridge/native';
 import type { Refusal } from '../ips/index.js';
+import type { FileService } from '../file-events/index.js';
 import { Counters, G_RELOADS, G_RELOAD_FAILURES } from '../pipeline/index.js';
 import { SpscRing } from '../util/index.js';
 import type { Config, LoadedConfig } from './config/load.js';
 import { collectGarbage } from './collect-garbage.js';
 import { FileSink } from './events/sink.js';
+import { FileScanning } from './file-scanning.js';
 import { createRegistry } from './metrics/metrics.js';
 import { serveMetrics, type MetricsServer } from './metrics/server.js';
 import { prepareReload, refusalKey, ReloadRefused } from './reload.js';
@@ -48,6 +50,8 @@ export class Appliance {
   readonly #sink: FileSink | null;
   readonly #log: (text: string) => void;
   readonly #onEvent: ((line: string) => void) | null;
+  readonly #file: string;
+  #files: FileScanning | null = null;
   #worker: Worker | null = null;
   #metrics: MetricsServer | null = null;
   #drainTimer: NodeJS.Timeout | null = null;
@@ -64,6 +68,7 @@ export class Appliance {
    */
   constructor(file: string, loaded: LoadedConfig & { readonly config: Config }, text: string, options: ApplianceOptions) {
     this.config = loaded.config;
+    this.#file = file;
     this.#log = options.log;
     this.#onEvent = options.onEvent ?? null;
     this.counters = new Counters(this.config.ports.length);
@@ -77,9 +82,19 @@ export class Appliance {
     });
   }
 
+  /** File scanning; null while it is off. */
+  get files(): FileService | null {
+    return this.#files?.service ?? null;
+  }
+
   /** Open the ports and start judging. @throws Error with what went wrong; nothing is left running then */
   async start(): Promise<void> {
     try {
+      // Before the data plane, which gives up privileges.
+      if (this.config.files.enabled) {
+        this.#files = new FileScanning({ config: this.config, file: this.#file, write: (line) => this.#event(line), log: this.#log });
+        await this.#files.start();
+      }
       await this.#startWorker();
       const { listen } = this.config.metrics;
       if (listen !== '') {
@@ -90,6 +105,7 @@ export class Appliance {
           flowCapacity: this.config.flow.max,
           macCapacity: this.config.switch.mac_table_size,
           version: VERSION,
+          files: this.files,
         });
         this.#metrics = await serveMetrics(listen, registry, () => (this.#state === 'running' ? undefined : `data plane is ${this.#state}`));
         this.metricsUrl = this.#metrics.url;
@@ -197,6 +213,9 @@ export class Appliance {
       } else await worker.terminate();
     }
     this.#channel.port1.close();
+    const files = this.#files;
+    this.#files = null;
+    await files?.close();
     if (this.#drainTimer !== null) clearInterval(this.#drainTimer);
     this.#drainTimer = null;
     this.#drain();
@@ -214,10 +233,13 @@ export class Appliance {
         this.#scratch = new Uint8Array((-2 - n) * 2);
         continue;
       }
-      const line = Buffer.from(this.#scratch.buffer, 0, n).toString('utf8');
-      this.#sink?.write(line, false);
-      this.#onEvent?.(line);
+      this.#event(Buffer.from(this.#scratch.buffer, 0, n).toString('utf8'));
     }
     this.#sink?.flush();
+  }
+
+  #event(line: string): void {
+    this.#sink?.write(line, false);
+    this.#onEvent?.(line);
   }
 }

@@ -1,6 +1,7 @@
 /** The command line: one sub-command a file under commands/. Each returns the exit code: 0 fine, 1 failed, 2 bad usage. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CaptureError } from '../packet/index.js';
+import { addFileCommands } from './commands/files-cli.js';
 import { VERSION } from './version.js';
 
 /** @param argv as process.argv. @returns the exit code; never throws */
@@ -121,6 +122,9 @@ export async function main(argv: readonly string[]): Promise<number> {
       const { webCheck } = await import('./commands/web.js');
       code = await webCheck(files);
     });
+  addFileCommands(program, (c) => {
+    code = c;
+  });
 
   try {
     await program.parseAsync([...argv]);

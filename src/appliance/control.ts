@@ -9,6 +9,8 @@ export interface ControlAnswer {
   readonly ok: boolean;
   /** Lines for people. */
   readonly lines: readonly string[];
+  /** Result for programs. */
+  readonly value?: unknown;
 }
 
 export type ControlHandler = (command: string) => Promise<ControlAnswer>;

@@ -32,3 +32,9 @@ export { DriverServer, type DriverPolicy, type ServerOptions, type VmAccess } fr
 export { ServerCounters, WAIT_BOUNDS_MS } from './server/counters.js';
 export { DriverError } from './server/errors.js';
 export type { TlsOptions } from './server/tls-listener.js';
+export { DAYS, FILE_SIZES, filesSchema, vmFilesSchema, type FilesConfig, type ScheduleConfig, type VmFilesConfig } from './config.js';
+export { ENGINES, createEngines, type EngineConfig } from './engines/registry.js';
+export { FileService, type FileServiceOptions } from './service.js';
+export { MountedPartition, partitionsOf, type Partition } from './scan/disk-image.js';
+export { LocalTree } from './scan/local-tree.js';
+export type { ScanRate, ScanRecord } from './scan/scan-job.js';

@@ -7,6 +7,7 @@ import { compileFirewall } from '../build.js';
 import { parseConfig } from '../config/load.js';
 import { formatProblem } from '../config/problem.js';
 import { ControlServer, type ControlAnswer } from '../control.js';
+import { fileControl } from '../file-control.js';
 import { ReloadRefused } from '../reload.js';
 
 /** Refusals and reasons told in full. */
@@ -85,7 +86,11 @@ async function openControl(file: string, appliance: Appliance, reload: () => Pro
   const { socket } = appliance.config.control;
   if (socket === '') return null;
   try {
-    return await ControlServer.open(resolve(dirname(resolve(file)), socket), (command) => (command === 'reload' ? reload() : Promise.resolve({ ok: false, lines: [`unknown command "${command}"; known: reload`] })));
+    return await ControlServer.open(resolve(dirname(resolve(file)), socket), (command) => {
+      if (command === 'reload') return reload();
+      if (command.startsWith('files ')) return fileControl(appliance.files, command.slice('files '.length));
+      return Promise.resolve({ ok: false, lines: [`unknown command "${command}"; known: reload, files`] });
+    });
   } catch (error) {
     log(error instanceof Error ? error.message : String(error));
     return undefined;

@@ -1,6 +1,7 @@
 /** The one configuration loader: YAML with positions -> schema -> cross checks -> typed settings. Never starts anything. */
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { FILE_SIZES, type FilesConfig, type VmFilesConfig } from '../../file-events/index.js';
 import type { Helper } from '../../flow/index.js';
 import { POLICY_STEPS, sidRange, type RulePolicy } from '../../ips/index.js';
 import { LocatedYaml, type PathStep } from './located-yaml.js';
@@ -23,6 +24,7 @@ export interface VmConfig {
   readonly tenant: string;
   readonly firewall?: string;
   readonly ips: 'prevent' | 'detect' | 'off';
+  readonly files?: VmFilesConfig;
   readonly budget: {
     readonly flows?: number;
     readonly half_open?: number;
@@ -71,6 +73,7 @@ export interface Config {
   readonly flow: { readonly max: number; readonly max_share_percent: number; readonly half_open_share_percent: number; readonly new_per_second: number; readonly timeouts: TimeoutSetting; readonly helpers: readonly Helper[]; readonly strict: boolean };
   readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly max_share_percent: number; readonly timeout_seconds: number; readonly min_first_fragment: number; readonly min_offset: number };
   readonly events: { readonly file: string; readonly types: readonly string[]; readonly rotate: number; readonly keep: number; readonly drops_per_second: number; readonly stats_seconds: number };
+  readonly files: FilesConfig;
   readonly metrics: { readonly listen: string };
   readonly control: { readonly socket: string };
   readonly privileges: { readonly user: string; readonly drop: boolean };
@@ -121,7 +124,7 @@ export function parseConfig(file: string, text: string): LoadedConfig {
   return { config, problems, ruleFiles, yaml };
 }
 
-const SIZES: readonly (readonly PathStep[])[] = [['stream', 'memcap'], ['stream', 'depth'], ['defrag', 'memcap'], ['events', 'rotate']];
+const SIZES: readonly (readonly PathStep[])[] = [['stream', 'memcap'], ['stream', 'depth'], ['defrag', 'memcap'], ['events', 'rotate'], ...FILE_SIZES];
 
 /** Put bytes in place of the size a person wrote. */
 function resolveSize(raw: unknown, path: readonly PathStep[], yaml: LocatedYaml, problems: ConfigProblem[]): void {
@@ -146,6 +149,11 @@ function crossCheck(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]
   });
   checkMirrors(config, yaml, problems);
   checkRulePolicies(config, yaml, problems);
+  config.files.schedules.forEach((schedule, i) => {
+    schedule.vms?.forEach((name, k) => {
+      if (!(name in config.vms)) problems.push(yaml.problem(['files', 'schedules', i, 'vms', k], `there is no VM "${name}"; known: ${Object.keys(config.vms).join(', ') || 'none'}`));
+    });
+  });
   for (const [name, vm] of Object.entries(config.vms)) {
     if (vm.firewall !== undefined && !policies.includes(vm.firewall)) {
       problems.push(yaml.problem(['vms', name, 'firewall'], `there is no firewall policy "${vm.firewall}"; known: ${policies.join(', ') || 'none (add it under firewall.policies)'}`));

@@ -2,6 +2,7 @@
  * The one configuration file, as JSON Schema: it validates, fills defaults and documents (docs/configuration.md and
  * schema/drawbridge.schema.json are generated from it by scripts/docs.mjs). Rooms own the fragments of their settings.
  */
+import { filesSchema, vmFilesSchema } from '../../file-events/index.js';
 import { firewallSchema } from '../../firewall/index.js';
 import { HELPERS } from '../../flow/index.js';
 import { MAX_TIMEOUT, TIMEOUT_KEYS } from './timeouts.js';
@@ -98,6 +99,7 @@ export const configSchema: JsonSchema = {
             },
           },
           ips_policy: { type: 'string', description: 'Name of the policy under `ips.policies` that selects the rules of this VM; without it all rules count.' },
+          files: vmFilesSchema,
           failure: {
             type: 'object',
             additionalProperties: false,
@@ -240,8 +242,8 @@ export const configSchema: JsonSchema = {
         types: {
           type: 'array',
           uniqueItems: true,
-          items: { enum: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch'] },
-          default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon', 'switch'],
+          items: { enum: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'anti_malware', 'file_scan'] },
+          default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon', 'switch', 'anti_malware', 'file_scan'],
           description: 'Event types written.',
         },
         rotate: size('Start a new file once this one is larger; 0 = never.', '256 MiB'),
@@ -250,6 +252,7 @@ export const configSchema: JsonSchema = {
         stats_seconds: { type: 'integer', minimum: 1, maximum: 3600, default: 30, description: 'Interval of `stats` events.' },
       },
     },
+    files: filesSchema(size),
     metrics: {
       type: 'object',
       additionalProperties: false,
@@ -265,7 +268,7 @@ export const configSchema: JsonSchema = {
       default: {},
       description: 'How the running appliance is told to do something.',
       properties: {
-        socket: { type: 'string', default: '', description: 'Unix socket for `drawbridge reload`, relative to this file; only the user who runs the appliance may use it. Empty = none (SIGHUP reloads all the same).' },
+        socket: { type: 'string', default: '', description: 'Unix socket for `drawbridge reload` and `drawbridge files`, relative to this file; only the user who runs the appliance may use it. Empty = none (SIGHUP reloads all the same).' },
       },
     },
     privileges: {

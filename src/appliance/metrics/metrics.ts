@@ -9,6 +9,9 @@ import {
   G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, LATENCY_BOUNDS_US, P_COPY_DROPS, P_CONSUMED, P_FLOWS, P_FORWARDED, P_HALF_OPEN, P_RX_BYTES, P_RX_FRAMES, P_RX_SEGMENTS,
   P_TX_BYTES, P_TX_FRAMES, type Counters,
 } from '../../pipeline/index.js';
+import type { FileService } from '../../file-events/index.js';
+import { observeFiles, registerFileMetrics } from './file-metrics.js';
+import { pulled } from './pulled.js';
 
 export interface MetricsSource {
   readonly counters: Counters;
@@ -18,6 +21,8 @@ export interface MetricsSource {
   readonly flowCapacity: number;
   readonly macCapacity: number;
   readonly version: string;
+  /** File scanning; null when it is off: its metrics are absent then. */
+  readonly files: FileService | null;
 }
 
 const PORT_METRICS = [
@@ -112,14 +117,13 @@ export function createRegistry(source: MetricsSource): Registry {
     m.set({ table: 'macs' }, counters.get(G_MACS) / source.macCapacity);
   });
   registry.registerMetric(new BatchLatency(counters) as unknown as Metric);
+  const { files } = source;
+  if (files !== null) {
+    registerFileMetrics(registry, () => files);
+    observeFiles(registry, files);
+  }
   collectDefaultMetrics({ register: registry, prefix: 'drawbridge_process_' });
   return registry;
-}
-
-/** Register a metric whose value is fetched on each scrape. */
-function pulled<M extends Metric>(metric: M, registry: Registry, collect: (metric: M) => void): void {
-  (metric as unknown as { collect: () => void }).collect = () => collect(metric);
-  registry.registerMetric(metric);
 }
 
 /**

@@ -5,7 +5,7 @@
 import { hostIdentity, isLocal, type HostIdentity } from '../cache/host-identity.js';
 import { IdentityTable } from '../cache/identity-table.js';
 import type { ContentRecord, VerdictCache } from '../cache/verdict-cache.js';
-import { failed, reasonOf, type ScanResult } from '../engines/engine.js';
+import { failed, reasonOf, type ScanOutcome, type ScanResult } from '../engines/engine.js';
 import type { EngineSet } from '../engines/engine-set.js';
 import type { Disposition, DriverSession, FileChange, FileEvent, FileEventHandler } from '../handler.js';
 import { describeIdentity } from '../protocol/identity.js';
@@ -14,6 +14,7 @@ import type { ProcessInfo } from '../protocol/messages.js';
 import type { QuarantineStore } from '../quarantine/store.js';
 import { Priority } from '../queue/scan-queue.js';
 import type { FileScanner, Judgement } from '../scan/file-scanner.js';
+import type { FileTree, TreeFile, Walked } from '../scan/tree.js';
 import type { Report, Trigger } from './finding.js';
 import { allows, type FilePolicy } from './policy.js';
 import { remedy, type Remedied } from './remedy.js';
@@ -194,6 +195,64 @@ export class FileJudge implements FileEventHandler {
       void this.act(vm, { path: event.path, size: event.size, sha256, result, trigger, process: event.process, waits: event.permission, record });
     }
     return { verdict: allowed ? FileVerdict.ALLOW : FileVerdict.DENY, remember: record !== null, reason: result.outcome };
+  }
+
+  /**
+   * Look at a file that a scan came to. What is known is not read again.
+   * @returns its outcome; `unreadable` when it could not be opened
+   */
+  async look(vm: VmState, tree: FileTree, { path, entry }: Walked, trigger: Trigger): Promise<ScanOutcome | 'unreadable'> {
+    const { cache, engines, scanner } = this.#p;
+    const { identity } = entry.meta;
+    let record = cache.bySerial(vm.identities.get(identity), engines.epoch) ?? (entry.claim === '' ? undefined : cache.get(entry.claim, engines.epoch));
+    let result: ScanResult;
+    let sha256: string;
+    if (record !== undefined) {
+      record.hits++;
+      ({ result, sha256 } = record);
+    } else {
+      let file: TreeFile;
+      try {
+        file = await tree.open(path);
+      } catch {
+        return 'unreadable';
+      }
+      try {
+        const settled = this.#settled(Number(describeIdentity(file.meta.identity).ctimeNs / 1_000_000n));
+        const judged = await scanner.judge({
+          vm: vm.number,
+          path,
+          size: file.size,
+          priority: trigger === 'scheduled' ? Priority.SCHEDULED : Priority.ON_DEMAND,
+          deadlineMs: Infinity,
+          key: `file:${vm.number}:${file.meta.identity}`,
+          claim: '',
+          read: (offset, length) => file.read(offset, length),
+        });
+        ({ result, sha256 } = judged);
+        record = judged.record ?? undefined;
+        if (record !== undefined && settled && file.meta.identity === identity) vm.identities.set(identity, record.serial);
+      } finally {
+        await file.close().catch(() => undefined);
+      }
+    }
+    record?.holders.add(vm.number);
+    if (result.outcome !== 'clean') await this.act(vm, { path, size: entry.size, sha256, result, trigger, process: null, waits: false, record: record ?? null });
+    return result.outcome;
+  }
+
+  /**
+   * Judge a known content again, after new signatures, from a file that held it. Reports and acts when it is not clean any more.
+   * @returns `moved` when the file holds something else now
+   */
+  async judgeAgain(vm: VmState, path: string, file: TreeFile, sha256: string): Promise<ScanOutcome | 'moved'> {
+    const judged = await this.#p.scanner.judge({
+      vm: vm.number, path, size: file.size, priority: Priority.REJUDGE, deadlineMs: Infinity, key: `again:${sha256}`, claim: '', read: (offset, length) => file.read(offset, length),
+    });
+    if (judged.sha256 !== '' && judged.sha256 !== sha256) return 'moved';
+    const { result, record } = judged;
+    if (result.outcome === 'malicious') await this.act(vm, { path, size: file.size, sha256, result, trigger: 're-judged', process: null, waits: false, record });
+    return result.outcome;
   }
 
   /**

@@ -1,0 +1,57 @@
+/** EVE events of file scanning: `anti_malware` (one file) and `file_scan` (a scan began, paused or ended). docs/file-scanning.md shows both. */
+import type { Finding, ScanRecord } from '../../file-events/index.js';
+import { eveTime } from './event-time.js';
+
+/** @param wallMs time of the event, ms since 1970; @param host name of the appliance */
+export function antiMalwareEvent(f: Finding, wallMs: number, host: string): string {
+  const { result } = f;
+  return JSON.stringify({
+    timestamp: timeOf(wallMs),
+    event_type: 'anti_malware',
+    vm: f.vm,
+    anti_malware: {
+      trigger: f.trigger,
+      outcome: result.outcome,
+      ...(result.signature === '' ? {} : { signature: result.signature }),
+      ...(result.engine === '' ? {} : { engine: result.engine }),
+      ...(result.reason === '' ? {} : { reason: result.reason }),
+      action: f.action,
+      ...(f.quarantine === '' ? {} : { quarantine: f.quarantine }),
+      ...(f.remedyError === '' ? {} : { remedy_error: f.remedyError }),
+      ...(f.process === null ? {} : { process: { pid: f.process.pid, uid: f.process.uid, image: f.process.image } }),
+      vms: f.vms,
+      ...(f.repeats === 0 ? {} : { repeats: f.repeats }),
+    },
+    fileinfo: { filename: f.path, size: f.size, ...(f.sha256 === '' ? {} : { sha256: f.sha256 }) },
+    host,
+  });
+}
+
+export function fileScanEvent(r: ScanRecord, wallMs: number, host: string): string {
+  return JSON.stringify({
+    timestamp: timeOf(wallMs),
+    event_type: 'file_scan',
+    vm: r.vm,
+    file_scan: {
+      id: r.id,
+      trigger: r.trigger,
+      ...(r.name === '' ? {} : { name: r.name }),
+      paths: r.paths,
+      state: r.state,
+      files: r.files,
+      bytes: r.bytes,
+      clean: r.clean,
+      malicious: r.malicious,
+      not_fully_scanned: r.not_fully_scanned,
+      failed: r.failed,
+      unreadable: r.unreadable,
+      seconds: Math.round(r.active_ms / 100) / 10,
+      ...(r.error === '' ? {} : { error: r.error }),
+    },
+    host,
+  });
+}
+
+function timeOf(wallMs: number): string {
+  return eveTime(Math.floor(wallMs / 1000), Math.floor((wallMs % 1000) * 1000));
+}

@@ -1,0 +1,237 @@
+/** The verdict path put together from its configuration: what the appliance starts, the driver server calls and `drawbridge files` asks. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { VerdictCache } from './cache/verdict-cache.js';
+import type { FilesConfig, VmFilesConfig } from './config.js';
+import { ContentSpool } from './engines/content.js';
+import { EngineSet } from './engines/engine-set.js';
+import { createEngines, type EngineConfig } from './engines/registry.js';
+import { reasonOf } from './engines/engine.js';
+import type { FileEventHandler } from './handler.js';
+import type { Finding } from './judge/finding.js';
+import { FileJudge } from './judge/judge.js';
+import type { FilePolicy } from './judge/policy.js';
+import { restore } from './judge/remedy.js';
+import type { VmState } from './judge/vms.js';
+import { QuarantineStore, type QuarantineEntry } from './quarantine/store.js';
+import { ScanQueue } from './queue/scan-queue.js';
+import { DriverTree } from './scan/driver-tree.js';
+import { FileScanner } from './scan/file-scanner.js';
+import { LocalTree } from './scan/local-tree.js';
+import { ScanBook } from './scan/scan-book.js';
+import type { ScanRecord } from './scan/scan-job.js';
+import { openState, type Database } from './scan/state.js';
+import type { FileTree } from './scan/tree.js';
+
+export interface FileServiceOptions {
+  readonly config: FilesConfig;
+  /** `files` sections of the VMs, by name. */
+  readonly vms: Readonly<Record<string, VmFilesConfig | undefined>>;
+  /** Makes a path of the configuration absolute. */
+  readonly resolve: (path: string) => string;
+  /** Engines when the configuration names none. */
+  readonly defaultEngines: readonly EngineConfig[];
+  readonly onFinding: (finding: Finding) => void;
+  readonly onScan: (record: ScanRecord) => void;
+  /** Told what went wrong, in one line. */
+  readonly log: (text: string) => void;
+  /** Monotonic clock, ms; the driver server's. */
+  readonly now: () => number;
+  /** Wall clock, ms since 1970. */
+  readonly wall: () => number;
+  /** 32 random bits. */
+  readonly random: () => number;
+  /** Calls back every `ms` until the returned function is called. */
+  readonly every: (ms: number, call: () => void) => () => void;
+  readonly sleep: (ms: number) => Promise<void>;
+}
+
+/** How often schedules are looked at, ms: several times a minute, so that none is missed. */
+const TICK_MS = 20_000;
+/** Contents judged again at a time after new signatures. */
+const REJUDGE_WINDOW = 4;
+
+export class FileService {
+  readonly judge: FileJudge;
+  readonly cache: VerdictCache;
+  readonly engines: EngineSet;
+  readonly queue: ScanQueue;
+  readonly scanner: FileScanner;
+  readonly spool: ContentSpool;
+  readonly store: QuarantineStore;
+  readonly scans: ScanBook;
+  /** Contents judged again after new signatures, and those of them that became malicious. */
+  readonly rejudged = { done: 0, malicious: 0, unreachable: 0 };
+  /** Told the number of each new signature epoch: the driver server has every driver forget what it remembers. */
+  onEpoch: (epoch: number) => void;
+  readonly #o: FileServiceOptions;
+  readonly #db: Database;
+  readonly #timers: (() => void)[] = [];
+  #rejudging: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  /** Opens state and quarantine. @throws Error or system error that names what is wrong */
+  constructor(options: FileServiceOptions) {
+    this.#o = options;
+    const { config, now, wall } = options;
+    this.onEpoch = (epoch) => {
+      for (const { session } of this.judge.vms.all) if (session?.open === true) session.forget(epoch);
+    };
+    const state = options.resolve(config.state);
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+    const engines = createEngines(config.engines.length > 0 ? config.engines : options.defaultEngines, options.resolve, options.sleep);
+    this.engines = new EngineSet(engines, config.scan_seconds * 1000, now);
+    this.cache = new VerdictCache(config.cache.contents);
+    this.queue = new ScanQueue({ concurrency: config.concurrency, background: Math.max(1, config.concurrency >> 1), maxWaiting: config.queue.max, maxWaitingPerVm: config.queue.max_per_vm }, now);
+    this.spool = new ContentSpool(join(state, 'spool'), config.spool);
+    this.store = new QuarantineStore(join(state, 'quarantine'), config.quarantine.max_bytes, config.quarantine.max_file);
+    for (const text of this.store.damaged) options.log(`quarantine: ${text}`);
+    this.scanner = new FileScanner({ cache: this.cache, engines: this.engines, queue: this.queue, spool: this.spool, maxFileSize: config.max_file_size, now });
+    const policies = new Map<string, FilePolicy>();
+    this.judge = new FileJudge({
+      cache: this.cache,
+      engines: this.engines,
+      scanner: this.scanner,
+      store: this.store,
+      policy: (vm) => {
+        let policy = policies.get(vm);
+        if (policy === undefined) policies.set(vm, (policy = { ...config, ...options.vms[vm] }));
+        return policy;
+      },
+      report: options.onFinding,
+      now,
+      wall,
+      seed: [options.random(), options.random()],
+      maxIdentities: config.cache.identities_per_vm,
+    });
+    this.#db = openState(join(state, 'state.db'));
+    this.scans = new ScanBook({
+      db: this.#db,
+      tree: (record) => this.#treeOf(record),
+      look: (record) => (tree, walked) => this.judge.look(this.judge.vms.named(record.vm), tree, walked, record.trigger),
+      // Enough that one file is read while another is scanned.
+      window: Math.max(2, config.concurrency),
+      now,
+      wall,
+      report: options.onScan,
+    });
+  }
+
+  /** What the driver server calls. */
+  get handler(): FileEventHandler {
+    const { judge } = this;
+    return {
+      connected: (session) => {
+        judge.connected(session);
+        this.scans.connected(session.vm);
+      },
+      disconnected: (session) => judge.disconnected(session),
+      judge: (event) => judge.judge(event),
+      changed: (change) => judge.changed(change),
+    };
+  }
+
+  /** Engines ready, scans taken up again, timers running. @throws Error that names the engine that does not start */
+  async start(): Promise<void> {
+    await this.spool.open();
+    await this.engines.start();
+    this.scans.resumeAll();
+    const { config, every } = this.#o;
+    this.#timers.push(every(config.refresh_seconds * 1000, () => void this.refresh()));
+    this.#timers.push(every(TICK_MS, () => this.scans.tick(config.schedules, this.#scannable())));
+  }
+
+  /** Take new signatures; when there are any, drivers forget and contents are judged again. @returns true when there were */
+  async refresh(): Promise<boolean> {
+    const changed = await this.engines.refresh(this.#o.log);
+    if (!changed || this.#closed) return false;
+    this.onEpoch(this.engines.epochNumber);
+    await this.#rejudging;
+    this.#rejudging = this.#rejudge();
+    return true;
+  }
+
+  /** Settles when everything known has been judged by the signatures in force. */
+  async settled(): Promise<void> {
+    await this.#rejudging;
+  }
+
+  /**
+   * Put a quarantined file back where it was, through its VM's driver.
+   * @throws Error when the driver is not connected, something is at its place, or the file was altered
+   */
+  async restore(id: string): Promise<QuarantineEntry> {
+    const entry = this.store.get(id);
+    if (entry === undefined) throw new Error(`there is no file ${id} in the quarantine`);
+    const session = this.judge.vms.get(entry.vm)?.session;
+    if (session?.open !== true) throw new Error(`the driver of ${entry.vm} is not connected: take the file out with --to instead`);
+    return restore(session, this.store, id);
+  }
+
+  /** Scan paths of a VM now. @throws Error when there is no such VM */
+  scan(vm: string, paths: readonly string[], exclude: readonly string[]): ScanRecord {
+    if (!(vm in this.#o.vms)) throw new Error(`there is no VM "${vm}"; known: ${Object.keys(this.#o.vms).join(', ') || 'none'}`);
+    return this.scans.order({ trigger: 'on-demand', name: '', vm, paths, exclude });
+  }
+
+  /** Stop in order; scans are taken up again at the next start. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const stop of this.#timers.splice(0)) stop();
+    await this.scans.close();
+    this.queue.close();
+    await this.#rejudging;
+    await this.engines.close();
+    this.#db.close();
+  }
+
+  #scannable(): string[] {
+    return Object.keys(this.#o.vms).filter((name) => this.#o.vms[name]?.root !== undefined || this.judge.vms.get(name)?.session?.open === true);
+  }
+
+  async #treeOf({ vm }: ScanRecord): Promise<FileTree> {
+    const root = this.#o.vms[vm]?.root;
+    if (root !== undefined) return new LocalTree(this.#o.resolve(root));
+    return new DriverTree(this.judge.vms.get(vm)?.session ?? null, this.#o.config.max_file_size);
+  }
+
+  /** Most asked for first; each from where it was last seen. Others that hold it will ask again, since their drivers forgot. */
+  async #rejudge(): Promise<void> {
+    const { epoch } = this.engines;
+    const stale = this.cache.stale(epoch);
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      while (next < stale.length && !this.#closed && this.engines.epoch === epoch) {
+        const record = stale[next++]!;
+        const vm = record.seen === null ? undefined : this.judge.vms.all[record.seen.vm];
+        if (vm === undefined || record.seen === null) continue;
+        await this.#again(vm, record.seen.path, record.sha256);
+      }
+    };
+    await Promise.all(Array.from({ length: REJUDGE_WINDOW }, worker));
+  }
+
+  async #again(vm: VmState, path: string, sha256: string): Promise<void> {
+    const root = this.#o.vms[vm.name]?.root;
+    const tree = root !== undefined ? new LocalTree(this.#o.resolve(root)) : vm.session?.open === true ? new DriverTree(vm.session, 0) : null;
+    try {
+      const file = await tree?.open(path);
+      if (tree === null || file === undefined) throw new Error('not reachable');
+      try {
+        const found = await this.judge.judgeAgain(vm, path, file, sha256);
+        if (found === 'moved') this.rejudged.unreachable++;
+        else this.rejudged.done++;
+        if (found === 'malicious') this.rejudged.malicious++;
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      // It is judged when somebody opens it: its old verdict does not count any more.
+      this.rejudged.unreachable++;
+      if (!/ENOENT|not reachable|ENOTCONN|ECANCELED/.test(reasonOf(error))) this.#o.log(`judging ${path} of ${vm.name} again: ${reasonOf(error)}`);
+    } finally {
+      await tree?.close();
+    }
+  }
+}
