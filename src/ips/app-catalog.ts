@@ -13,7 +13,7 @@ const RULE_NAMES: Readonly<Record<string, readonly string[]>> = {
 /** Buffers of which a transaction holds several: each time a rule names one again it means another instance. */
 const MULTI_INSTANCE = new Set([
   'dns.query', 'dns.query.name', 'dns.answer.name', 'tls.certs', 'http.request_header', 'http.response_header', 'file.data', 'file.name',
-  'file.magic', 'krb5.cname', 'krb5.sname', 'mqtt.subscribe.topic', 'mqtt.unsubscribe.topic', 'http2.header', 'ike.vendor',
+  'file.magic', 'krb5.cname', 'krb5.sname', 'mqtt.subscribe.topic', 'mqtt.unsubscribe.topic', 'http2.header', 'http2.header_name', 'ike.vendor',
   'quic.cyu.hash', 'quic.cyu.string', 'quic.sni',
 ]);
 

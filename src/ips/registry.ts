@@ -30,6 +30,7 @@ import * as ike from './keywords/ike.js';
 import * as krb5 from './keywords/krb5.js';
 import * as meta from './keywords/meta.js';
 import { modbus } from './keywords/modbus.js';
+import * as http2 from './keywords/http2.js';
 import * as mqtt from './keywords/mqtt.js';
 import * as nfs from './keywords/nfs.js';
 import { flags, fragbits, fragoffset, ipopts } from './keywords/packet-flags.js';
@@ -93,6 +94,7 @@ export const KEYWORDS = [
   ike.ikeExchtype, ike.ikeChosenSaAttribute, ike.ikeKeyExchangePayloadLength, ike.ikeNoncePayloadLength,
   krb5.krb5MsgType, krb5.krb5ErrCode, krb5.krb5TicketEncryption,
   modbus,
+  http2.http2Frametype, http2.http2Errorcode, http2.http2Priority, http2.http2Window, http2.http2SizeUpdate, http2.http2Settings,
   mqtt.mqttType, mqtt.mqttQos, mqtt.mqttProtocolVersion, mqtt.mqttReasonCode, mqtt.mqttFlags, mqtt.mqttConnectFlags,
   nfs.nfsVersion, nfs.nfsProcedure,
   rfb.rfbSectype, rfb.rfbSecresult,

@@ -11,6 +11,7 @@ export type { HttpExchange, HttpObserver } from './http-observer.js';
 export { ProtocolRegistry, type ProtocolOptions } from './registry.js';
 export { AppLayer, transactionsOf, type AppLayerStats } from './app-layer.js';
 export { HttpTransaction, normaliseUri, DEFAULT_URI_OPTIONS, type Http1Options } from './http1/index.js';
+export { Http2FrameType, hasFrames, type Http2Setting } from './http2/index.js';
 export { TlsTransaction } from './tls/index.js';
 export { DnsTransaction } from './dns/index.js';
 export { SshTransaction } from './ssh.js';

@@ -7,6 +7,7 @@ import { ENIP_TCP, ENIP_UDP } from './enip.js';
 import { FTP_DATA_PROTOCOL } from './ftp-data.js';
 import { FTP_PROTOCOL } from './ftp.js';
 import { http1Protocol, type Http1Options } from './http1/index.js';
+import { http2Protocol } from './http2/index.js';
 import { IKE_PROTOCOL } from './ike.js';
 import { KRB5_TCP, KRB5_UDP } from './krb5.js';
 import { MODBUS_PROTOCOL } from './modbus.js';
@@ -46,6 +47,7 @@ export class ProtocolRegistry {
       http1Protocol(options.http1), TLS, SSH_PROTOCOL, SMTP_PROTOCOL, FTP_PROTOCOL, FTP_DATA_PROTOCOL, DNS_UDP, DNS_TCP,
       SMB_PROTOCOL, DCERPC_TCP, DCERPC_UDP, RFB_PROTOCOL, MQTT_PROTOCOL, RDP_PROTOCOL, KRB5_TCP, KRB5_UDP, TELNET_PROTOCOL, PGSQL_PROTOCOL, NFS_TCP, NFS_UDP, MODBUS_PROTOCOL, DNP3_PROTOCOL, ENIP_TCP, ENIP_UDP,
       QUIC_PROTOCOL, SIP_PROTOCOL, DHCP_PROTOCOL, SNMP_PROTOCOL, TFTP_PROTOCOL, IKE_PROTOCOL,
+      http2Protocol(options.http1),
     ];
     this.protocols = rows
       .filter((row) => !options.disabled?.includes(row.name))

@@ -135,7 +135,7 @@ export class MessageHead {
    * @returns the row it is kept in: its own, that of the first field of this name, or -1 when there are too many
    */
   addField(inExtra: boolean, nameOff: number, nameLen: number, valueOff: number, valueLen: number): number {
-    if (this.keepsAll) this.#keep(inExtra, nameOff, nameLen, valueOff, valueLen);
+    if (this.keepsAll) this.keepField(inExtra, nameOff, nameLen, valueOff, valueLen);
     const src = inExtra ? this.#extra : this.raw;
     let hash = 0;
     let real = 0; // length of the name without NUL bytes
@@ -170,7 +170,8 @@ export class MessageHead {
     return row;
   }
 
-  #keep(inExtra: boolean, nameOff: number, nameLen: number, valueOff: number, valueLen: number): void {
+  /** Add a field to the list of all fields only. Its bytes lie as for addField. */
+  keepField(inExtra: boolean, nameOff: number, nameLen: number, valueOff: number, valueLen: number): void {
     if (this.seen >= FIELD_LIMIT) {
       this.seenLost = true;
       return;

@@ -28,6 +28,8 @@ function probe(buf: Uint8Array, off: number, end: number, dir: number): number {
   const start = i;
   while (i < end) {
     const c = buf[i]!;
+    // The preface of HTTP/2 only looks like a request (RFC 9113 section 3.4).
+    if (c === SP && i - start === 3 && buf[start] === 80 && buf[start + 1] === 82 && buf[start + 2] === 73) return PROBE_NO;
     if (c === SP || c === HT) return methodOf(buf, start, i - start) === Method.UNKNOWN ? probeVersion(buf, i, end) : PROBE_YES;
     if (!((c >= 65 && c <= 90) || (c >= 97 && c <= 122) || c === 45 || c === 95) || i - start > PROBE_MAX) return PROBE_NO;
     i++;

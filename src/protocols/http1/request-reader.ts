@@ -2,16 +2,14 @@
 import { ascii, equalsNoCase, findNoCase, hexValue, isSpace, startsNoCase } from '../bytes.js';
 import { ByteSlice } from '../transaction.js';
 import { Body } from '../body.js';
-import { attachDecoder } from './coding.js';
+import { finishRequest, openRequestBody } from './bodies.js';
 import { FIELD, type MessageHead } from './head.js';
 import { contentLength, MessageReader, State } from './message-reader.js';
-import { Multipart } from './multipart.js';
 import type { Http1Parser } from './parser.js';
 import { HttpTransaction, Method, Progress } from './transaction.js';
 import { UriParts } from './uri.js';
 
 const CHUNKED = ascii('chunked');
-const MULTIPART = ascii('multipart/form-data');
 const HTTP = ascii('http/');
 const AUTH_SCHEMES = ['basic ', 'digest ', 'bearer ', 'ntlm ', 'negotiate '].map(ascii);
 /** Methods that are known as such (RFC 9110, WebDAV, and what libhtp knows). */
@@ -238,24 +236,7 @@ export class RequestReader extends MessageReader {
   }
 
   #beginBody(tx: HttpTransaction): void {
-    const options = this.#parser.options;
-    const body = new Body(options.requestBodyLimit);
-    tx.requestBody = body;
-    tx.progressToServer = Progress.BODY;
-    body.tap = this.#parser.observer?.bodySink(this.flow, tx, 0) ?? null;
-    if (tx.request.field(FIELD['content-encoding'], scratch)) attachDecoder(tx, body, scratch, options);
-    if (tx.method !== Method.POST && tx.method !== Method.PUT) return;
-    if (tx.request.field(FIELD['content-type'], scratch) && startsNoCase(scratch.buf, scratch.off, scratch.off + scratch.len, MULTIPART)) {
-      tx.multipart = Multipart.create(scratch.buf, scratch.off, scratch.len, {
-        openFile: (name) => {
-          const content = new Body(options.requestBodyLimit);
-          tx.openFile(true, name, content);
-          return content;
-        },
-        invalidHeader: () => tx.addEvent('http.multipart_invalid_header'),
-      });
-      if (tx.multipart === null) tx.addEvent('http.multipart_generic_error');
-    } else tx.openFile(true, tx.fileNameFromUri(), body);
+    openRequestBody(tx, this.#parser.options, this.#parser.observer?.bodySink(this.flow, tx, 0) ?? null);
   }
 
   protected bodyData(buf: Uint8Array, off: number, len: number): void {
@@ -268,16 +249,7 @@ export class RequestReader extends MessageReader {
   protected finish(): void {
     const tx = this.tx!;
     if (this.state === State.TRAILERS) tx.invalidate(0); // trailer fields count as fields
-    const body = tx.requestBody;
-    if (body !== null) {
-      body.finish();
-      tx.multipart?.finish();
-      if (body.decoder?.failed) tx.addEvent('http.gzip_decompression_failed');
-      if (body.decoder?.bomb) tx.addEvent('http.compression_bomb');
-    }
-    tx.progressToServer = Progress.COMPLETE;
-    tx.doneToServer = true;
-    tx.dirtyToServer = true;
+    finishRequest(tx);
     this.state = State.LINE;
     this.#parser.observer?.requestEnd(this.flow, tx);
   }

@@ -1,11 +1,9 @@
 /** Responses: status line, fields, body; matched to the oldest request that has no response yet. */
 import { CR, LF, ascii, findNoCase, isSpace, equalsNoCase } from '../bytes.js';
 import { ByteSlice } from '../transaction.js';
-import { Body } from '../body.js';
-import { attachDecoder } from './coding.js';
+import { finishResponse, openResponseBody } from './bodies.js';
 import { FIELD, type MessageHead } from './head.js';
 import { ambiguousLength, contentLength, MessageReader, State } from './message-reader.js';
-import { dispositionFileName } from './multipart.js';
 import type { Http1Parser } from './parser.js';
 import { versionOf } from './request-reader.js';
 import { Method, Progress, type HttpTransaction } from './transaction.js';
@@ -187,18 +185,7 @@ export class ResponseReader extends MessageReader {
   }
 
   #beginBody(tx: HttpTransaction, withHead: boolean): void {
-    const options = this.#parser.options;
-    const body = new Body(options.responseBodyLimit);
-    tx.responseBody = body;
-    tx.progressToClient = Progress.BODY;
-    body.tap = this.#parser.observer?.bodySink(this.flow, tx, 1) ?? null;
-    let name: Uint8Array | null = null;
-    if (withHead) {
-      const head = tx.response;
-      if (head.field(FIELD['content-encoding'], scratch)) attachDecoder(tx, body, scratch, options);
-      if (head.field(FIELD['content-disposition'], scratch)) name = dispositionFileName(scratch.buf, scratch.off, scratch.len);
-    }
-    tx.openFile(false, name ?? tx.fileNameFromUri(), body);
+    openResponseBody(tx, this.#parser.options, withHead, this.#parser.observer?.bodySink(this.flow, tx, 1) ?? null);
   }
 
   protected bodyData(buf: Uint8Array, off: number, len: number): void {
@@ -210,15 +197,7 @@ export class ResponseReader extends MessageReader {
   protected finish(): void {
     const tx = this.tx!;
     if (this.state === State.TRAILERS) tx.invalidate(1); // trailer fields count as fields
-    const body = tx.responseBody;
-    if (body !== null) {
-      body.finish();
-      if (body.decoder?.failed) tx.addEvent('http.gzip_decompression_failed');
-      if (body.decoder?.bomb) tx.addEvent('http.compression_bomb');
-    }
-    tx.progressToClient = Progress.COMPLETE;
-    tx.doneToClient = true;
-    tx.dirtyToClient = true;
+    finishResponse(tx);
     this.state = State.LINE;
     this.#parser.observer?.responseEnd(this.flow, tx);
   }
