@@ -374,7 +374,7 @@ test('explain tells how a rule is found', (t) => {
   const explained = explainRule(rules, 1, 1)!;
   t.is(explained.kind, 'transaction');
   t.deepEqual(explained.directions, ['to server']);
-  t.deepEqual(explained.applications, ['http']);
+  t.deepEqual(explained.applications, ['http', 'http2']);
   t.deepEqual(explained.fastPattern, { buffer: 'http.uri', pattern: '"/evil/path"', nocase: true, chosenBy: 'compiler' });
   t.is(explained.cost, 'low');
   t.is(explainRule(rules, 1, 2)!.cost, 'high');
