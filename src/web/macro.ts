@@ -49,8 +49,8 @@ export class Macro {
 
 function resolve(state: TransactionState, reference: Reference): ByteString {
   const { variable, name } = reference;
-  if (name !== '' && variable.lookup !== undefined) return variable.lookup(state, name) ?? '';
-  if (name !== '' && variable.expression !== undefined) return variable.expression.select(state, name).values[0] ?? '';
+  if (name !== '' && variable.lookup !== null) return variable.lookup(state, name) ?? '';
+  if (name !== '' && variable.expression !== null) return variable.expression.select(state, name).values[0] ?? '';
   const list = state.list(variable);
   if (name === '') return list.values[0] ?? '';
   return list.first(name) ?? '';

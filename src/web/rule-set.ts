@@ -2,7 +2,7 @@
 import type { EngineSettings } from './engine/settings.js';
 import type { TransformTree } from './engine/value-cache.js';
 import type { PrefilterPattern } from './prefilter.js';
-import type { Rule } from './rule.js';
+import type { Rule, ScanGroup } from './rule.js';
 import type { SourcePosition } from './seclang/error.js';
 
 /** Why something of the rule files is not in force. */
@@ -31,6 +31,7 @@ export interface RuleSet {
   /** One more than the highest operator slot. */
   readonly slots: number;
   readonly patterns: readonly PrefilterPattern[];
+  readonly groups: readonly ScanGroup[];
   readonly refusals: readonly RuleRefusal[];
   readonly notes: readonly RuleNote[];
   /** Files read, in order. */

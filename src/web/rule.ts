@@ -51,6 +51,17 @@ export interface OperatorUse {
   readonly slot: number;
 }
 
+/**
+ * The targets of a rule together with what its operator sees of them: rules that look at the same things in the same way share
+ * one. While a phase runs, one union of hit bits per group tells for each of its rules whether any value may match at all.
+ */
+export interface ScanGroup {
+  readonly id: number;
+  readonly targets: readonly Target[];
+  /** Forms of the values that are judged. */
+  readonly nodes: readonly number[];
+}
+
 export interface RuleFields {
   readonly id: number;
   readonly phase: PhaseNumber;
@@ -118,6 +129,16 @@ export class Rule {
   next: Rule | null = null;
   /** First rule of the chain; itself for starters. */
   starter: Rule;
+  /**
+   * Set when the union of a group decides whether the rule has to be looked at: all targets hold still during a phase, and the
+   * operator has a slot and is not negated.
+   */
+  group: ScanGroup | null = null;
+  /** Word and bit of the operator's slot. */
+  readonly word: number;
+  readonly bit: number;
+  /** Name of the TX variable when that is all the rule looks at. */
+  readonly txName: ByteString | null;
   /** Where to go on in the phase's list after a match with skip or skipAfter; -1 = with the next rule. */
   jump = -1;
 
@@ -149,6 +170,11 @@ export class Rule {
     this.skip = fields.skip;
     this.skipAfter = fields.skipAfter;
     this.starter = starter ?? this;
+    const slot = fields.operator?.slot ?? -1;
+    this.word = slot >>> 5;
+    this.bit = 1 << (slot & 31);
+    const only = fields.targets.length === 1 ? fields.targets[0]! : null;
+    this.txName = only !== null && only.variable.name === 'TX' && !only.count ? only.name : null;
   }
 }
 

@@ -42,7 +42,7 @@ export class WebEngine {
     this.clock = options.clock;
     this.#store = new PersistentStore(options.persistent);
     const prefilter = options.prefilter?.(ruleSet.patterns, ruleSet.slots, options.prefilterCache ?? null) ?? null;
-    this.evaluator = new Evaluator(ruleSet.tree, this.#cache, new Scanner(ruleSet.slots, prefilter));
+    this.evaluator = new Evaluator(ruleSet.tree, this.#cache, new Scanner(ruleSet.slots, prefilter), ruleSet.groups.length);
     const { auditRelevantStatus } = ruleSet.settings;
     this.#relevantStatus = auditRelevantStatus === '' ? null : new NamePattern(auditRelevantStatus, false);
   }

@@ -6,9 +6,9 @@ export class EntryList {
   readonly names: ByteString[] = [];
   readonly values: ByteString[] = [];
   #lower: ByteString[] | null = null;
-  #infos: (ValueInfo | undefined)[] = [];
+  #infos: (ValueInfo | undefined)[] | null = null;
   /** Per transformation node: OR of the hits of all values. */
-  #unions: (Uint32Array | undefined)[] = [];
+  #unions: (Uint32Array | undefined)[] | null = null;
 
   get size(): number {
     return this.values.length;
@@ -18,15 +18,15 @@ export class EntryList {
     this.names.push(name);
     this.values.push(value);
     this.#lower = null;
-    if (this.#unions.length > 0) this.#unions = [];
+    this.#unions = null;
   }
 
   clear(): void {
     this.names.length = 0;
     this.values.length = 0;
     this.#lower = null;
-    this.#infos = [];
-    this.#unions = [];
+    this.#infos = null;
+    this.#unions = null;
   }
 
   /** Name of entry i in lower case: names compare without case. */
@@ -42,25 +42,27 @@ export class EntryList {
   }
 
   info(i: number, cache: ValueCache): ValueInfo {
-    const known = this.#infos[i];
+    const infos = (this.#infos ??= []);
+    const known = infos[i];
     if (known !== undefined) return known;
-    while (this.#infos.length < i) this.#infos.push(undefined);
+    while (infos.length < i) infos.push(undefined);
     const info = cache.info(this.values[i]!);
-    this.#infos[i] = info;
+    infos[i] = info;
     return info;
   }
 
   /** Slots that may match any of the values transformed by `node`: when a bit is clear, no entry needs to be looked at. */
   union(node: number, cache: ValueCache, tree: TransformTree, scanner: Scanner): Uint32Array {
-    const known = this.#unions[node];
+    const unions = (this.#unions ??= []);
+    const known = unions[node];
     if (known !== undefined) return known;
     const union = new Uint32Array(scanner.words);
     for (let i = 0; i < this.values.length; i++) {
       const hits = scanner.hits(tree.variant(this.info(i, cache), node));
       for (let w = 0; w < union.length; w++) union[w]! |= hits[w]!;
     }
-    while (this.#unions.length < node) this.#unions.push(undefined);
-    this.#unions[node] = union;
+    while (unions.length < node) unions.push(undefined);
+    unions[node] = union;
     return union;
   }
 }

@@ -1,43 +1,59 @@
 /**
- * Judging one rule against a transaction. The order of questions is that of their cost: is there anything to look at, may
- * any value match (one bit per list), may this value match (one bit), is its name excluded, does the operator match.
+ * Judging one rule against a transaction. The order of questions is that of their cost: may any value that the rule looks at
+ * match (one bit per group of rules), may this value match (one bit), is its name excluded, does the operator match.
  */
 import { MatchState, type CompiledOperator } from '../operators/operator.js';
-import { hasBit, selects, type OperatorUse, type Rule, type Target } from '../rule.js';
+import { hasBit, selects, type OperatorUse, type Rule, type ScanGroup, type Target } from '../rule.js';
 import type { EntryList } from './entry-list.js';
 import type { Transaction } from './transaction.js';
 import type { Scanner, TransformTree, ValueCache, ValueInfo, Variant } from './value-cache.js';
+
+/** Lists of more entries remember the sum of their hits, since several groups look at each list. */
+const SUMMED = 8;
 
 export class Evaluator {
   readonly #tree: TransformTree;
   readonly #cache: ValueCache;
   readonly #scanner: Scanner;
   readonly #match = new MatchState();
+  readonly #words: number;
+  /** Per scan group the slots that may match; valid where #runOf is the current run. Phases run to their end, one at a time. */
+  readonly #unions: Uint32Array;
+  readonly #runOf: Float64Array;
+  #run = 0;
 
-  constructor(tree: TransformTree, cache: ValueCache, scanner: Scanner) {
+  constructor(tree: TransformTree, cache: ValueCache, scanner: Scanner, groups: number) {
     this.#tree = tree;
     this.#cache = cache;
     this.#scanner = scanner;
+    this.#words = scanner.words;
+    this.#unions = new Uint32Array(groups * scanner.words);
+    this.#runOf = new Float64Array(groups);
   }
 
   /** @returns the rule (this one link) matched; its effects have been run, once per matching value */
   judge(rule: Rule, tx: Transaction): boolean {
+    const group = rule.group;
+    if (group !== null && !this.#possible(rule, group, tx)) return false;
     const use = rule.operator;
     if (use === null) {
       // ModSecurity makes an unconditional rule on REMOTE_ADDR of a SecAction
       tx.matched(rule, 'REMOTE_ADDR', tx.state.connection.clientAddress, null);
       return true;
     }
-    let operator: CompiledOperator;
-    if (use.compiled === null) {
-      const expanded = use.expand!(use.argument.expand(tx.state));
-      if (expanded === null) return false;
-      operator = expanded;
-    } else operator = use.compiled;
+    const txName = rule.txName;
+    const txValue = txName === null ? undefined : tx.state.tx.get(txName);
+    if (txName !== null && txValue === undefined) return false;
+    let operator = use.compiled;
+    if (operator === null) {
+      operator = use.expand!(use.argument.expand(tx.state));
+      if (operator === null) return false;
+    }
+    if (txName !== null) return this.#value(rule, use, operator, rule.targets[0]!, txName, txName, this.#cache.info(txValue!), tx);
     let any = false;
     for (const target of rule.targets) {
       if (target.count) any = this.#count(rule, use, operator, target, tx) || any;
-      else if (target.name !== null && target.variable.lookup !== undefined) {
+      else if (target.name !== null && target.variable.lookup !== null) {
         const value = target.variable.lookup(tx.state, target.name);
         if (value !== undefined) any = this.#value(rule, use, operator, target, target.name, target.name, this.#cache.info(value), tx) || any;
       } else any = this.#list(rule, use, operator, target, tx) || any;
@@ -46,9 +62,44 @@ export class Evaluator {
     return any;
   }
 
+  /** A phase begins: what was known of the values is void. */
+  begin(): void {
+    this.#run++;
+  }
+
+  /** May the operator of the rule's slot match any of the values that its group looks at in this phase? */
+  #possible(rule: Rule, group: ScanGroup, tx: Transaction): boolean {
+    if (this.#runOf[group.id] !== this.#run) {
+      this.#runOf[group.id] = this.#run;
+      this.#unite(group, tx);
+    }
+    return (this.#unions[group.id * this.#words + rule.word]! & rule.bit) !== 0;
+  }
+
+  #unite(group: ScanGroup, tx: Transaction): void {
+    const words = this.#words;
+    const start = group.id * words;
+    const unions = this.#unions;
+    unions.fill(0, start, start + words);
+    for (const target of group.targets) {
+      const list = listOf(target, tx);
+      const size = list.size;
+      if (size === 0) continue;
+      const whole = target.name === null && target.pattern === null && target.exclusions === null;
+      const summed = whole && size > SUMMED;
+      for (let i = 0; i < (summed ? 1 : size); i++) {
+        if (!whole && (!selects(target, list.lowerName(i)) || excluded(target, list.lowerName(i)))) continue;
+        for (const node of group.nodes) {
+          const hits = summed ? list.union(node, this.#cache, this.#tree, this.#scanner) : this.#scanner.hits(this.#tree.variant(list.info(i, this.#cache), node));
+          for (let w = 0; w < words; w++) unions[start + w]! |= hits[w]!;
+        }
+      }
+    }
+  }
+
   #count(rule: Rule, use: OperatorUse, operator: CompiledOperator, target: Target, tx: Transaction): boolean {
     let n = 0;
-    if (target.name !== null && target.variable.lookup !== undefined) n = target.variable.lookup(tx.state, target.name) === undefined ? 0 : 1;
+    if (target.name !== null && target.variable.lookup !== null) n = target.variable.lookup(tx.state, target.name) === undefined ? 0 : 1;
     else {
       const list = listOf(target, tx);
       if (target.name === null && target.pattern === null) n = list.size;
@@ -63,10 +114,6 @@ export class Evaluator {
     if (size === 0) return false;
     const name = target.name;
     const pattern = target.pattern;
-    if (size > 1 && use.slot >= 0 && !use.negated && name === null && rule.path === null) {
-      const union = list.union(rule.node, this.#cache, this.#tree, this.#scanner);
-      if ((union[use.slot >>> 5]! & (1 << (use.slot & 31))) === 0) return false;
-    }
     let any = false;
     for (let i = 0; i < size; i++) {
       if (name !== null) {
@@ -98,11 +145,10 @@ export class Evaluator {
   #variant(rule: Rule, use: OperatorUse, operator: CompiledOperator, target: Target, lowerName: string, name: string, variant: Variant, tx: Transaction): boolean {
     const match = this.#match;
     let found = true;
-    const slot = use.slot;
     let hits: Uint32Array | null = null;
-    if (slot >= 0) {
+    if (use.slot >= 0) {
       hits = variant.hits ?? this.#scanner.hits(variant);
-      found = (hits[slot >>> 5]! & (1 << (slot & 31))) !== 0;
+      found = (hits[rule.word]! & rule.bit) !== 0;
       if (!found && !use.negated) return false;
     }
     if (excluded(target, lowerName) || (tx.removedTargets.length > 0 && removed(tx, rule, target, lowerName))) return false;
@@ -110,7 +156,7 @@ export class Evaluator {
       match.reset(rule.capture);
       found = operator.match(variant.value, match);
       if (match.error !== 0) tx.operatorFailed(match.error);
-      else if (!found && hits !== null) hits[slot >>> 5]! &= ~(1 << (slot & 31));
+      else if (!found && hits !== null) hits[rule.word]! &= ~rule.bit;
     }
     if (found === use.negated) return false;
     tx.matched(rule, label(target, name), variant.value, found && rule.capture ? match : null);
@@ -119,7 +165,9 @@ export class Evaluator {
 }
 
 function listOf(target: Target, tx: Transaction): EntryList {
-  return target.expression === null ? tx.state.list(target.variable) : target.variable.expression!.select(tx.state, target.expression);
+  const { variable } = target;
+  if (target.expression !== null) return variable.expression!.select(tx.state, target.expression);
+  return target.pattern !== null && variable.matching !== null ? variable.matching(tx.state, target.pattern) : tx.state.list(variable);
 }
 
 function excluded(target: Target, lowerName: string): boolean {

@@ -45,10 +45,10 @@ export class TransactionState {
   readonly requestHeaders = new EntryList();
   contentType: ByteString | null = null;
   readonly cookies = new EntryList();
-  argsGet = new EntryList();
+  readonly argsGet = new EntryList();
 
   // request body
-  argsPost = new EntryList();
+  readonly argsPost = new EntryList();
   /** URLENCODED, MULTIPART, JSON, XML or ''. */
   bodyProcessor = '';
   /** REQUEST_BODY is filled whatever the processor (ctl:forceRequestBodyVariable). */
@@ -102,15 +102,17 @@ export class TransactionState {
   }
 
   list(variable: Variable): EntryList {
-    if (variable.direct !== undefined) return variable.direct(this);
     const known = this.#lists[variable.index];
     if (known !== undefined) return known;
-    const list = new EntryList();
-    variable.fill(this, list);
-    if (variable.volatile !== true) {
-      while (this.#lists.length < variable.index) this.#lists.push(undefined);
-      this.#lists[variable.index] = list;
+    let list: EntryList;
+    if (variable.direct !== null) list = variable.direct(this);
+    else {
+      list = new EntryList();
+      variable.fill(this, list);
+      if (variable.volatile) return list;
     }
+    while (this.#lists.length < variable.index) this.#lists.push(undefined);
+    this.#lists[variable.index] = list;
     return list;
   }
 

@@ -218,7 +218,10 @@ export class Transaction implements WebTransaction {
 
   #scoreTable(): Record<string, number> {
     const scores: Record<string, number> = {};
-    for (const { name, value } of this.state.tx.entries()) if (/score/i.test(name) && /^\d{1,9}$/.test(value)) scores[lowerAscii(name)] = Number(value);
+    for (const { name, value } of this.state.tx.entries()) {
+      const key = lowerAscii(name);
+      if (key.includes('score') && /^\d{1,9}$/.test(value)) scores[key] = Number(value);
+    }
     return scores;
   }
 
@@ -236,6 +239,7 @@ export class Transaction implements WebTransaction {
   #runPhase(phase: PhaseNumber): void {
     const { state } = this;
     const { evaluator, ruleSet } = this.#engine;
+    evaluator.begin();
     state.phase = phase;
     state.forget(CHANGES_AT[phase]);
     const rules = ruleSet.phases[phase]!;

@@ -1,4 +1,6 @@
 /** The TX collection and its kin: named values that rules write. Names compare without case and keep their first spelling. */
+import type { NamePattern } from '../name-pattern.js';
+import { EntryList } from './entry-list.js';
 import { lowerAscii, type ByteString } from '../value.js';
 
 interface StoredValue {
@@ -28,6 +30,13 @@ export class TxStore {
 
   delete(lowerName: ByteString): void {
     this.#entries.delete(lowerName);
+  }
+
+  /** Entries whose name the pattern matches. */
+  matching(pattern: NamePattern): EntryList {
+    const list = new EntryList();
+    for (const [key, entry] of this.#entries) if (pattern.test(key)) list.add(entry.name, entry.value);
+    return list;
   }
 
   entries(): IterableIterator<StoredValue> {

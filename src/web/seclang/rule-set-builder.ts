@@ -14,6 +14,7 @@ import { findTransformation } from '../transformations/registry.js';
 import type { PhaseNumber } from '../variables/variable.js';
 import type { SourcePosition } from './error.js';
 import { parseOperator, type ParsedOperator } from './operator-argument.js';
+import { scanGroups } from './scan-groups.js';
 import { combineTargets, type ParsedTarget } from './targets.js';
 
 /** Compiled forms of an operator argument with macros that are kept. */
@@ -159,9 +160,10 @@ export class RuleSetBuilder {
       });
     }
     for (const rule of rules) for (let link: Rule | null = rule; link !== null; link = link.next) for (const effect of link.effects) effect.link?.(rules);
+    const groups = scanGroups(rules);
     const patterns: PrefilterPattern[] = [];
     for (const { slot, compiled } of this.#slots.values()) if (compiled.hint !== undefined) patterns.push({ slot, hint: compiled.hint });
-    return { settings: this.settings, rules, phases, tree: this.#tree, slots: this.#slots.size, patterns, refusals: this.refusals, notes: this.notes, files: this.files };
+    return { settings: this.settings, rules, phases, tree: this.#tree, slots: this.#slots.size, patterns, groups, refusals: this.refusals, notes: this.notes, files: this.files };
   }
 
   #compile(source: SourceRule, starter: Rule | null): Rule {

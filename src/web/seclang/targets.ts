@@ -93,14 +93,14 @@ export function parseSelector(text: string): Selector {
     throw new Error(reason === undefined ? `unknown variable '${name}'` : `variable ${name} is not available: ${reason}`);
   }
   if (colon < 0) {
-    if (variable.expression !== undefined) throw new Error(`${variable.name} needs a path, such as ${variable.name}:/*`);
+    if (variable.expression !== null) throw new Error(`${variable.name} needs a path, such as ${variable.name}:/*`);
     return { variable, name: null, pattern: null, expression: null };
   }
   let selector = text.slice(colon + 1).trim();
   if (!variable.collection) throw new Error(`${variable.name} is no collection: it takes no ':${selector}'`);
   if (selector.length >= 2 && selector.startsWith("'") && selector.endsWith("'")) selector = selector.slice(1, -1);
   if (selector === '') throw new Error(`a name is expected after ${variable.name}:`);
-  if (variable.expression !== undefined) {
+  if (variable.expression !== null) {
     variable.expression.check(selector);
     return { variable, name: null, pattern: null, expression: selector };
   }

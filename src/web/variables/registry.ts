@@ -9,7 +9,7 @@ import * as line from './request-line.js';
 import * as response from './response.js';
 import * as rules from './rule-state.js';
 import * as time from './time.js';
-import type { PhaseNumber, Variable, VariableDefinition } from './variable.js';
+import { Variable, type PhaseNumber, type VariableDefinition } from './variable.js';
 import { xml } from './xml.js';
 
 const DEFINITIONS: readonly VariableDefinition[] = [
@@ -35,7 +35,7 @@ const DEFINITIONS: readonly VariableDefinition[] = [
   rules.sessionid, rules.userid, rules.rule, ...rules.persistentVariables,
 ];
 
-export const VARIABLES: readonly Variable[] = DEFINITIONS.map((definition, index) => ({ ...definition, index }));
+export const VARIABLES: readonly Variable[] = DEFINITIONS.map((definition, index) => new Variable(definition, index));
 
 /** Variables that ModSecurity has and this engine has not, with the reason. */
 export const REFUSED_VARIABLES: Readonly<Record<string, string>> = {
@@ -80,8 +80,8 @@ export function findVariable(name: string): Variable | undefined {
 /** Variables whose contents may be new from the start of this phase. */
 export const CHANGES_AT: Readonly<Record<PhaseNumber, readonly Variable[]>> = {
   1: [],
-  2: VARIABLES.filter((v) => v.changesAt?.includes(2)),
-  3: VARIABLES.filter((v) => v.changesAt?.includes(3)),
-  4: VARIABLES.filter((v) => v.changesAt?.includes(4)),
+  2: VARIABLES.filter((v) => v.changesAt.includes(2)),
+  3: VARIABLES.filter((v) => v.changesAt.includes(3)),
+  4: VARIABLES.filter((v) => v.changesAt.includes(4)),
   5: [],
 };

@@ -12,6 +12,7 @@ export const tx = collection({
     for (const entry of state.tx.entries()) list.add(entry.name, entry.value);
   },
   lookup: (state, name) => state.tx.get(name),
+  matching: (state, pattern) => state.tx.matching(pattern),
 });
 export const env = collection({
   name: 'ENV',

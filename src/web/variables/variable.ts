@@ -4,6 +4,7 @@
  */
 import type { EntryList } from '../engine/entry-list.js';
 import type { TransactionState } from '../engine/state.js';
+import type { NamePattern } from '../name-pattern.js';
 import type { ByteString } from '../value.js';
 
 /** Phases at whose start a variable may have got new contents; what was built before is thrown away then. */
@@ -24,6 +25,8 @@ export interface VariableDefinition<Name extends string = string> {
   direct?(state: TransactionState): EntryList;
   /** Value of one name without building a list. `lowerName` is in lower case. */
   lookup?(state: TransactionState, lowerName: ByteString): ByteString | undefined;
+  /** The entries whose name a pattern matches, where that can be had without listing all. */
+  matching?(state: TransactionState, pattern: NamePattern): EntryList;
   /** Selectors are expressions of their own (XPath), not names. Checked when rules are loaded. */
   readonly expression?: VariableExpression;
 }
@@ -35,9 +38,33 @@ export interface VariableExpression {
   select(state: TransactionState, selector: string): EntryList;
 }
 
-export interface Variable extends VariableDefinition {
-  /** Row in the registry. */
+/** A row of the registry. One class for all, so that the engine's inner loops see objects of one shape. */
+export class Variable {
+  readonly name: string;
+  readonly help: string;
   readonly index: number;
+  readonly collection: boolean;
+  readonly volatile: boolean;
+  readonly changesAt: readonly PhaseNumber[];
+  readonly fill: (state: TransactionState, list: EntryList) => void;
+  readonly direct: ((state: TransactionState) => EntryList) | null;
+  readonly lookup: ((state: TransactionState, lowerName: ByteString) => ByteString | undefined) | null;
+  readonly matching: ((state: TransactionState, pattern: NamePattern) => EntryList) | null;
+  readonly expression: VariableExpression | null;
+
+  constructor(definition: VariableDefinition, index: number) {
+    this.name = definition.name;
+    this.help = definition.help;
+    this.index = index;
+    this.collection = definition.collection;
+    this.volatile = definition.volatile ?? false;
+    this.changesAt = definition.changesAt ?? [];
+    this.fill = definition.fill;
+    this.direct = definition.direct ?? null;
+    this.lookup = definition.lookup ?? null;
+    this.matching = definition.matching ?? null;
+    this.expression = definition.expression ?? null;
+  }
 }
 
 /** A variable with one value; null = absent, rules on it are not judged. */

@@ -1,6 +1,10 @@
 /** XML bodies, addressed by a small part of XPath. */
 import { checkPath, selectXml } from '../body/xml.js';
+import { EntryList } from '../engine/entry-list.js';
 import { collection } from './variable.js';
+
+/** Never written to. */
+const NOTHING = new EntryList();
 
 export const xml = collection({
   name: 'XML',
@@ -10,6 +14,7 @@ export const xml = collection({
   expression: {
     check: checkPath,
     select(state, selector) {
+      if (state.xml === null) return NOTHING;
       const known = state.xmlSelections.get(selector);
       if (known !== undefined) return known;
       const list = selectXml(state.xml, selector);
