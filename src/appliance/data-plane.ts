@@ -26,6 +26,7 @@ import type { WebStage } from '../web/index.js';
 import type { Inspector } from '../vswitch/index.js';
 import { traceConnection, traceFirewall, tracePacket, traceStream, traceVerdict } from './explain-words.js';
 import type { Fragments } from './fragments.js';
+import type { HeldRequests } from './held-requests.js';
 import type { Tracer } from './trace.js';
 
 /** Answers to refused packets and reports about them; implemented by the session. */
@@ -78,6 +79,8 @@ export type MidstreamPolicy = (typeof MidstreamPolicy)[keyof typeof MidstreamPol
 export class DataPlane implements Inspector, StreamSink {
   /** Set while somebody wants to know; null costs one comparison per stage. */
   tracer: Tracer | null = null;
+  /** Set by the builder where requests are held until they are judged. */
+  held: HeldRequests | null = null;
   /** Set by the builder: the stream engine needs this object as its sink. */
   streams!: StreamEngine;
   #p: DataPlaneParts;
@@ -387,7 +390,7 @@ export class DataPlane implements Inspector, StreamSink {
           }
         } else {
           this.#flow = flow;
-          if (web !== null) web.begin(view, flow);
+          if (web !== null) this.#beginWeb(web, view, flow);
           if (!byRules) leaveToWeb(flow);
           if (this.streams.segment(view, flow) === STREAM_DROP) return Verdict.DROP;
           if (p.tracker.events.has(StreamEvent.reassembly_overlap_different_data) && this.#forbidsRewrite(view)) return Verdict.DROP;
@@ -422,10 +425,23 @@ export class DataPlane implements Inspector, StreamSink {
     this.#p.refusals.settled(view.flowId);
   }
 
+  #beginWeb(web: WebStage, view: PacketView, flow: Flow): void {
+    const { tracer } = this;
+    web.trace = tracer === null ? null : (text) => tracer.add('web', text);
+    web.begin(view, flow);
+  }
+
   /** What web rules decided while the packet was being read. */
   #web(web: WebStage, view: PacketView, flow: Flow, verdict: number): number {
-    const decided = web.verdict(view, flow);
-    return Math.max(verdict, decided);
+    const judged = Math.max(verdict, web.verdict(view, flow));
+    const { held } = this;
+    if (held === null) return judged;
+    if (isDrop(judged)) held.discard(flow);
+    else if (view.tunnelDepth === 0 && held.keep(view, flow)) {
+      view.held = true;
+      this.tracer?.add('web', 'the packet waits until the request is complete and judged');
+    }
+    return judged;
   }
 
   /** Retransmissions with other bytes are rewritten, unless a posture denies them. */

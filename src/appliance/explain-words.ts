@@ -65,6 +65,11 @@ export function traceStream(t: Tracer, view: PacketView, flow: Flow): void {
   if (view.modified) t.add('stream', 'the segment differed from what was inspected and was rewritten');
 }
 
+function ruleWords(stage: string, { ruleGid, ruleSid }: PacketView): string {
+  if (stage === 'web') return `web rule ${ruleSid}`;
+  return `${stage === 'firewall' ? 'firewall rule' : 'signature'} ${ruleGid}:${ruleSid}`;
+}
+
 export function traceVerdict(t: Tracer, view: PacketView): void {
   const words = VERDICT_WORDS[view.verdict] ?? 'passes';
   if (!isDrop(view.verdict)) {
@@ -72,6 +77,6 @@ export function traceVerdict(t: Tracer, view: PacketView): void {
     return;
   }
   const reason = DROP_REASONS[view.reason]!;
-  const rule = view.ruleSid > 0 ? `, ${reason.stage === 'firewall' ? 'firewall rule' : 'signature'} ${view.ruleGid}:${view.ruleSid}` : '';
+  const rule = view.ruleSid > 0 ? `, ${ruleWords(reason.stage, view)}` : '';
   t.add('verdict', `${words}: ${reason.name} (${reason.help})${rule}`);
 }

@@ -11,7 +11,8 @@ import { Ips, PortPolicies, type RuleBitmaps, type RuleSet } from '../ips/index.
 import { D_STRIDE, D_TS_SEC, D_TS_USEC, FrameBatch, PacketView } from '../packet/index.js';
 import {
   Counters, DROP_REASONS, DropReason, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_ANSWERS_LIMITED, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED, G_FLOWS_EVICTED, G_FRAGMENTS,
-  G_GENERATION, G_NORMALISED, G_PCRE_LIMIT, G_RULES, G_STREAM_BYTES, G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, P_DROPS, P_FLOWS, P_HALF_OPEN, Verdict,
+  G_GENERATION, G_NORMALISED, G_PCRE_LIMIT, G_RULES, G_STREAM_BYTES, G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, G_WEB_BLOCKED, G_WEB_BODY_BYTES, G_WEB_EXEMPT, G_WEB_MATCHED, G_WEB_MEMCAP,
+  G_WEB_HOLDS_GIVEN_UP, G_WEB_OPEN, G_WEB_RESPONSES_SKIPPED, G_WEB_TRANSACTIONS, G_WEB_UNPARSABLE, G_WEB_UPGRADES, G_WEB_WOULD_BLOCK, P_DROPS, P_FLOWS, P_HALF_OPEN, Verdict,
 } from '../pipeline/index.js';
 import { AppLayer, ProtocolRegistry } from '../protocols/index.js';
 import { PcapMirror, PortSet, Switch, type PcapMirrorOptions, type Port, type SwitchPortConfig } from '../vswitch/index.js';
@@ -23,6 +24,7 @@ import type { EventSink } from './events/sink.js';
 import { SwitchEvents } from './events/switch-events.js';
 import { flowEndView, summarise } from './flow-report.js';
 import { Fragments } from './fragments.js';
+import { HeldRequests, type HoldOptions } from './held-requests.js';
 import { WebAnswers } from './web-answers.js';
 
 /** What the policy of its VM says about a port. */
@@ -65,11 +67,14 @@ export interface SessionPort extends PortPolicy {
 export interface SessionWeb {
   readonly engine: TransactionSource;
   readonly policies: WebPolicies;
+  readonly clock: { ms: number };
   readonly unparsable: ExceptionPolicy;
   readonly memcap: number;
   readonly flowMemcap: number;
   readonly memcapPolicy: ExceptionPolicy;
   readonly maxPipelined: number;
+  /** Hold requests until they are judged as a whole; null = only the packet that completes one. */
+  readonly hold: HoldOptions | null;
 }
 
 export interface SessionOptions {
@@ -223,6 +228,8 @@ export class Session implements RefusalHandler {
       budgets,
     });
     this.plane.streams = this.#streams;
+    const hold = o.web?.hold ?? null;
+    if (this.#web !== null && hold !== null && s.enforce) this.plane.held = new HeldRequests(hold, this.batch, this.#web);
     this.#pool.onRelease((flow) => this.#releaseFlow(flow));
     this.table.onEnd = (id, cause) => this.#flowEnds(id, cause);
 
@@ -356,9 +363,26 @@ export class Session implements RefusalHandler {
     c.set(G_FRAGMENTS, this.#defrag.active);
     if (this.#rejecter !== null) c.set(G_ANSWERS_LIMITED, this.#rejecter.limited);
     this.#publishPorts();
+    if (this.#web !== null) this.#publishWeb(this.#web);
     c.set(G_ALERTS_ALLOWED, this.eve.alertsAllowed);
     c.set(G_ALERTS_BLOCKED, this.eve.alertsBlocked);
     if (this.#ips !== null) c.set(G_PCRE_LIMIT, this.#ips.context.counters.pcreLimit);
+  }
+
+  #publishWeb({ counters: w }: WebStage): void {
+    const c = this.counters;
+    c.set(G_WEB_TRANSACTIONS, w.transactions);
+    c.set(G_WEB_MATCHED, w.matched);
+    c.set(G_WEB_BLOCKED, w.blocked);
+    c.set(G_WEB_WOULD_BLOCK, w.wouldBlock);
+    c.set(G_WEB_EXEMPT, w.exempt);
+    c.set(G_WEB_UPGRADES, w.upgrades);
+    c.set(G_WEB_UNPARSABLE, w.unparsable);
+    c.set(G_WEB_MEMCAP, w.memcap);
+    c.set(G_WEB_RESPONSES_SKIPPED, w.responsesSkipped);
+    c.set(G_WEB_HOLDS_GIVEN_UP, w.holdsGivenUp);
+    c.set(G_WEB_OPEN, w.open);
+    c.set(G_WEB_BODY_BYTES, w.bytes);
   }
 
   /** Flows by the port that opened them; a VM's stand at its first port. */
@@ -501,6 +525,7 @@ export class Session implements RefusalHandler {
 
   #releaseFlow(flow: Flow): void {
     this.#ips?.release(flow);
+    this.plane.held?.discard(flow);
     this.#web?.release(flow);
     this.#app.release(flow);
     this.#streams.release(flow);

@@ -3,13 +3,15 @@ import { selectRulesSteps, type RuleBitmaps, type RulePolicy, type RuleSet, type
 import { vmIndex } from './build.js';
 import type { Config } from './config/load.js';
 import type { PortPolicy, SessionPort } from './session.js';
+import { webModeOf } from './web-rules.js';
 
 /** What the VM of a port wants of the engines. */
-export function portPolicy(config: Config, vm: string | undefined): PortPolicy & Pick<SessionPort, 'vm'> {
+export function portPolicy(config: Config, vm: string | undefined): PortPolicy & Pick<SessionPort, 'vm' | 'web'> {
   const settings = vm === undefined ? undefined : config.vms[vm];
   return {
     vm: vmIndex(config, vm),
     ips: settings?.ips ?? 'prevent',
+    web: webModeOf(config, vm),
     rulePolicy: settings?.ips_policy,
     failOpenEngine: settings?.failure.engine === 'open',
     failOpenSanity: settings?.failure.sanity === 'open',

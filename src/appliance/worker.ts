@@ -22,6 +22,7 @@ import { FilePatternCache } from './pattern-cache.js';
 import { compileRules, compileRulesInSteps, readRuleFiles } from './rule-files.js';
 import { Session, type PolicySnapshot, type SessionPort } from './session.js';
 import { firewallPolicies, portPolicy, rulePolicySteps } from './snapshot.js';
+import { compileWeb, webIsOn } from './web-rules.js';
 
 export interface WorkerInput {
   /** The configuration file again: text, so that a file edited meanwhile cannot split the two halves. */
@@ -97,12 +98,13 @@ function mirrorOptions(config: Config, file: string): PcapMirrorOptions[] {
 
 function start(): void {
   installNativeParts();
-  const { config, yaml, ruleFiles } = parseConfig(input.file, input.text);
+  const { config, yaml, ruleFiles, webFiles } = parseConfig(input.file, input.text);
   if (config === undefined) throw new Error(`${input.file} is not valid any more`);
   const settings = settingsOf(config);
   const registry = registryOf(settings);
   const cache = config.ips.cache === '' ? undefined : new FilePatternCache(resolve(dirname(resolve(input.file)), config.ips.cache), (text) => post({ type: 'log', text }));
   const rules = config.ips.enabled ? compileRules(readRuleFiles(ruleFiles), registry, settings, cache) : null;
+  const web = webIsOn(config) ? compileWeb(config, webFiles, yaml, cache) : null;
   const ring = new SpscRing(input.events);
   const sink = new RingSink(ring, sleeper());
   const counters = new Counters(config.ports.length, input.counters);
@@ -114,6 +116,7 @@ function start(): void {
     firewall: compileFirewall(config, yaml).policy,
     rules,
     rulePolicies: finish(rulePolicySteps(config, rules)),
+    web: web?.session ?? null,
     registry,
     events: { sink, types: new Set(input.eventsRead ? config.events.types : []), packetSource: 'wire', host: config.name, dropsPerSecond: config.events.drops_per_second },
     counters,

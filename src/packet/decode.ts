@@ -249,6 +249,7 @@ function reset(view: PacketView, buf: Uint8Array, off: number, len: number, link
   view.desc = -1;
   view.ingress = 0;
   view.egress = -2;
+  view.held = false;
   view.tsSec = 0;
   view.tsUsec = 0;
   view.frameNo = 0;

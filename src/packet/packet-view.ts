@@ -158,6 +158,10 @@ export class PacketView {
   /** The rule that decided, 0 = none: gid 1 = IPS signature; firewall rules use FIREWALL_GID and the rule's index + 1. */
   ruleGid = 0;
   ruleSid = 0;
+  /** The inspector keeps the frame and sends it on by itself, or not: it is neither forwarded nor dropped now. */
+  held = false;
+  /** With a known egress: what happens to the outer tag there (TAG_KEEP, TAG_STRIP, or the tag to insert). Set by the switch. */
+  egressTag = -1;
   /** True when bytes of the frame were rewritten (normalised) and checksums must be finished on output. */
   modified = false;
 }

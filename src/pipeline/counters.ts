@@ -48,6 +48,20 @@ export const G_RELOAD_FAILURES = 22; // reloads that left the old policy in forc
 /** Batch latency histogram: upper bounds in microseconds, one counter each, then +Inf, then the sum in microseconds. */
 export const LATENCY_BOUNDS_US = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000] as const;
 export const G_LATENCY = 24;
+/** Web protection; counted by its stage under the same names. */
+const G_WEB = G_LATENCY + LATENCY_BOUNDS_US.length + 2;
+export const G_WEB_TRANSACTIONS = G_WEB;
+export const G_WEB_MATCHED = G_WEB + 1;
+export const G_WEB_BLOCKED = G_WEB + 2;
+export const G_WEB_WOULD_BLOCK = G_WEB + 3;
+export const G_WEB_EXEMPT = G_WEB + 4;
+export const G_WEB_UPGRADES = G_WEB + 5;
+export const G_WEB_UNPARSABLE = G_WEB + 6;
+export const G_WEB_MEMCAP = G_WEB + 7;
+export const G_WEB_RESPONSES_SKIPPED = G_WEB + 8;
+export const G_WEB_OPEN = G_WEB + 9; //      gauge
+export const G_WEB_BODY_BYTES = G_WEB + 10; // gauge
+export const G_WEB_HOLDS_GIVEN_UP = G_WEB + 11;
 const GLOBAL_COLUMNS = G_LATENCY + LATENCY_BOUNDS_US.length + 2 + 24;
 
 export const PORT_COLUMNS = P_DROPS + DROP_REASONS.length;

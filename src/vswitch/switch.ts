@@ -332,6 +332,7 @@ export class Switch {
     const far = this.ports.table[out];
     if (far === undefined || far.state !== STATE_UP) return this.refused(NO_PORT);
     this.view.egress = out;
+    this.view.egressTag = TAG_KEEP;
     const reason = this.judge();
     if (reason !== 0) return reason;
     this.out.queue(row, out, TAG_KEEP);
@@ -347,9 +348,10 @@ export class Switch {
     const refused = far === undefined ? NO_PORT : egressRefusal(view, this.vlan, port, far);
     if (refused !== 0) return this.refused(refused);
     view.egress = out;
+    view.egressTag = far!.vlan.egressTag(this.vlan, this.tagged, this.pcp);
     const reason = this.judge();
     if (reason !== 0) return reason;
-    this.out.queue(row, out, far!.vlan.egressTag(this.vlan, this.tagged, this.pcp));
+    this.out.queue(row, out, view.egressTag);
     for (let i = 0; i < this.ports.listeners.length; i++) this.copyTo(row, port, far!, this.ports.listeners[i]!);
     return QUEUED;
   }
@@ -377,6 +379,7 @@ export class Switch {
     // One candidate for a unicast frame is as good as a known destination: both ends are judged.
     const known = count === 1 && !group;
     view.egress = known ? targets[0]! : EGRESS_MANY;
+    if (known) view.egressTag = this.ports.table[targets[0]!]!.vlan.egressTag(this.vlan, this.tagged, this.pcp);
     const dropped = this.judge();
     if (dropped !== 0) return dropped;
     for (let i = 0; i < count; i++) {
@@ -395,10 +398,11 @@ export class Switch {
     return group && far.txLimited ? this.storm(far.index, BUCKET_TX_BROADCAST) : 0;
   }
 
-  /** Have the frame inspected. @returns the reason of a drop, 0 when it goes on */
+  /** Have the frame inspected. @returns the reason of a drop, CONSUMED when the inspector keeps it, 0 when it goes on */
   private judge(): number {
     const view = this.view;
     if (isDrop(this.inspector.inspect(view))) return this.reasonOfDrop();
+    if (view.held) return CONSUMED;
     if (view.modified) deferTransportChecksum(view, this.batch);
     return 0;
   }

@@ -30,3 +30,4 @@ export { byteString, displayText, type ByteString } from './value.js';
 export { WebStage, type BlockMessage, type ExceptionPolicy, type TransactionSource, type WebStageOptions } from './wire/stage.js';
 export { MAX_OVERRIDES, WebMode, WebPolicies, type BlockAnswer, type WebOverride } from './wire/policies.js';
 export { WebCounters } from './wire/counters.js';
+export { engineDirectives, setupVariables, webSchema, type EngineSetting, type WebConfig, type WebOverrideConfig } from './wire/schema.js';

@@ -11,6 +11,7 @@ export interface WebLabOptions extends LabOptions {
   readonly unparsable?: 'block' | 'pass';
   readonly flowMemcap?: number;
   readonly maxPipelined?: number;
+  readonly hold?: { readonly requestBytes: number; readonly memcap: number; readonly timeoutMs: number };
 }
 
 /** A TCP segment as it came out of the appliance. */
@@ -47,12 +48,14 @@ export class WebLab extends Lab {
       web: {
         mode: o.mode ?? WebMode.ON,
         engine: o.engine,
+        clock: { ms: 0 },
         policies: new WebPolicies({ name: '', vms: null, hosts: null, block: o.block ?? 'reset', variables: new Map(), exclusions: [] }, o.overrides ?? []),
         unparsable: o.unparsable ?? 'block',
         memcap: 1 << 24,
         flowMemcap: o.flowMemcap ?? 1 << 20,
         memcapPolicy: 'block',
         maxPipelined: o.maxPipelined ?? 8,
+        hold: o.hold ?? null,
       },
     });
     this.events = events;

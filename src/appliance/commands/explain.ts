@@ -68,9 +68,10 @@ export async function explain(pcap: string, options: ExplainOptions): Promise<nu
 
 /** An event that the frame caused, in one line. */
 function eventWords(line: string): string {
-  const e = JSON.parse(line) as { event_type: string; alert?: { gid: number; signature_id: number; signature: string; action: string }; http?: { http_method?: string; url?: string; status?: number }; anomaly?: { event: string } };
+  const e = JSON.parse(line) as { event_type: string; alert?: { gid: number; signature_id: number; signature: string; action: string }; http?: { http_method?: string; url?: string; status?: number }; anomaly?: { event: string }; web?: { action: string; transaction_id: string } };
   if (e.event_type === 'alert' && e.alert) return `ips       signature ${e.alert.gid}:${e.alert.signature_id} "${e.alert.signature}" (${e.alert.action})`;
   if (e.event_type === 'http' && e.http) return `http      ${e.http.http_method ?? '?'} ${e.http.url ?? '?'} -> ${e.http.status ?? 'no answer'}`;
+  if (e.event_type === 'web' && e.web) return `web       transaction ${e.web.transaction_id}: ${e.web.action.replace('_', ' ')}`;
   if (e.event_type === 'anomaly' && e.anomaly) return `anomaly   ${e.anomaly.event}`;
   return `${e.event_type.padEnd(9)} event written`;
 }

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { FILE_SIZES, type FilesConfig, type VmFilesConfig } from '../../file-events/index.js';
 import type { Helper } from '../../flow/index.js';
 import { POLICY_STEPS, sidRange, type RulePolicy } from '../../ips/index.js';
+import type { WebConfig } from '../../web/index.js';
 import { LocatedYaml, type PathStep } from './located-yaml.js';
 import type { ConfigProblem } from './problem.js';
 import type { TimeoutSetting } from './timeouts.js';
@@ -25,6 +26,7 @@ export interface VmConfig {
   readonly firewall?: string;
   readonly ips: 'prevent' | 'detect' | 'off';
   readonly files?: VmFilesConfig;
+  readonly web?: 'on' | 'detect' | 'off';
   readonly budget: {
     readonly flows?: number;
     readonly half_open?: number;
@@ -69,6 +71,7 @@ export interface Config {
     readonly cache: string;
     readonly reload: 'all-or-nothing' | 'skip-refused';
   };
+  readonly web: WebConfig;
   readonly stream: { readonly memcap: number; readonly depth: number; readonly midstream: boolean; readonly max_share_percent: number; readonly overlap: 'rewrite' | 'drop' };
   readonly flow: { readonly max: number; readonly max_share_percent: number; readonly half_open_share_percent: number; readonly new_per_second: number; readonly timeouts: TimeoutSetting; readonly helpers: readonly Helper[]; readonly strict: boolean };
   readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly max_share_percent: number; readonly timeout_seconds: number; readonly min_first_fragment: number; readonly min_offset: number };
@@ -85,6 +88,8 @@ export interface LoadedConfig {
   readonly problems: ConfigProblem[];
   /** Absolute paths of the rule files. */
   readonly ruleFiles: string[];
+  /** Absolute paths of the SecLang files: before and after the rule set. */
+  readonly webFiles: { readonly before: readonly string[]; readonly after: readonly string[] };
   /** For engines that report problems by path. */
   readonly yaml: LocatedYaml;
 }
@@ -103,7 +108,7 @@ export function loadConfig(file: string): LoadedConfig {
 export function parseConfig(file: string, text: string): LoadedConfig {
   const yaml = new LocatedYaml(file, text);
   const problems: ConfigProblem[] = [...yaml.syntaxProblems];
-  const failed = (): LoadedConfig => ({ config: undefined, problems, ruleFiles: [], yaml });
+  const failed = (): LoadedConfig => ({ config: undefined, problems, ruleFiles: [], webFiles: { before: [], after: [] }, yaml });
   if (problems.some((p) => p.severity === 'error')) return failed();
   if (yaml.value === null || typeof yaml.value !== 'object') {
     problems.push(yaml.problem([], 'the file holds no settings'));
@@ -119,12 +124,17 @@ export function parseConfig(file: string, text: string): LoadedConfig {
   }
   const config = { ...raw, ports: portDefinition(raw['ports']) } as unknown as Config;
   crossCheck(config, yaml, problems);
-  const ruleFiles = findRules(config, dirname(resolve(file)), yaml, problems);
+  const base = dirname(resolve(file));
+  const ruleFiles = findRules(config.ips.rules, ['ips', 'rules'], '.rules', base, yaml, problems);
+  const webFiles = {
+    before: findRules(config.web.rules_before, ['web', 'rules_before'], '.conf', base, yaml, problems),
+    after: findRules(config.web.rules, ['web', 'rules'], '.conf', base, yaml, problems),
+  };
   if (problems.some((p) => p.severity === 'error')) return failed();
-  return { config, problems, ruleFiles, yaml };
+  return { config, problems, ruleFiles, webFiles, yaml };
 }
 
-const SIZES: readonly (readonly PathStep[])[] = [['stream', 'memcap'], ['stream', 'depth'], ['defrag', 'memcap'], ['events', 'rotate'], ...FILE_SIZES];
+const SIZES: readonly (readonly PathStep[])[] = [['stream', 'memcap'], ['stream', 'depth'], ['defrag', 'memcap'], ['events', 'rotate'], ...FILE_SIZES, ['web', 'memcap'], ['web', 'hold_bytes'], ['web', 'flow_memcap'], ['web', 'request_body_limit'], ['web', 'response_body_limit']];
 
 /** Put bytes in place of the size a person wrote. */
 function resolveSize(raw: unknown, path: readonly PathStep[], yaml: LocatedYaml, problems: ConfigProblem[]): void {
@@ -154,6 +164,7 @@ function crossCheck(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]
       if (!(name in config.vms)) problems.push(yaml.problem(['files', 'schedules', i, 'vms', k], `there is no VM "${name}"; known: ${Object.keys(config.vms).join(', ') || 'none'}`));
     });
   });
+  checkWeb(config, yaml, problems);
   for (const [name, vm] of Object.entries(config.vms)) {
     if (vm.firewall !== undefined && !policies.includes(vm.firewall)) {
       problems.push(yaml.problem(['vms', name, 'firewall'], `there is no firewall policy "${vm.firewall}"; known: ${policies.join(', ') || 'none (add it under firewall.policies)'}`));
@@ -179,6 +190,20 @@ function checkRulePolicies(config: Config, yaml: LocatedYaml, problems: ConfigPr
   }
 }
 
+function checkWeb({ web, vms }: Config, yaml: LocatedYaml, problems: ConfigProblem[]): void {
+  if (web.flow_memcap < web.request_body_limit) problems.push(yaml.problem(['web', 'flow_memcap'], `${web.flow_memcap} bytes for a connection do not hold a request body of ${web.request_body_limit} (web.request_body_limit)`));
+  const levels = (o: { paranoia?: number; detection_paranoia?: number }, at: PathStep[], paranoia: number): void => {
+    if (o.detection_paranoia !== undefined && o.detection_paranoia < paranoia) problems.push(yaml.problem([...at, 'detection_paranoia'], `${o.detection_paranoia} is below the blocking paranoia level ${paranoia}`));
+  };
+  levels(web, ['web'], web.paranoia ?? 1);
+  web.overrides.forEach((o, i) => {
+    levels(o, ['web', 'overrides', i], o.paranoia ?? web.paranoia ?? 1);
+    o.vms?.forEach((name, k) => {
+      if (!(name in vms)) problems.push(yaml.problem(['web', 'overrides', i, 'vms', k], `there is no VM "${name}"; known: ${Object.keys(vms).join(', ') || 'none (add it under vms)'}`));
+    });
+  });
+}
+
 function checkMirrors(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]): void {
   const files = new Map<string, number>();
   config.mirrors.forEach((mirror, i) => {
@@ -195,16 +220,17 @@ function checkMirrors(config: Config, yaml: LocatedYaml, problems: ConfigProblem
   });
 }
 
-function findRules(config: Config, base: string, yaml: LocatedYaml, problems: ConfigProblem[]): string[] {
+/** Absolute paths of rule files; a directory stands for its files with the `suffix`, by name. */
+function findRules(entries: readonly string[], where: readonly PathStep[], suffix: string, base: string, yaml: LocatedYaml, problems: ConfigProblem[]): string[] {
   const files: string[] = [];
-  config.ips.rules.forEach((entry, i) => {
+  entries.forEach((entry, i) => {
     const path = resolve(base, entry);
-    const at = ['ips', 'rules', i];
+    const at = [...where, i];
     if (!existsSync(path)) {
       problems.push(yaml.problem(at, `no such file or directory: ${path}`));
     } else if (statSync(path).isDirectory()) {
-      const found = readdirSync(path).filter((f) => f.endsWith('.rules')).toSorted();
-      if (found.length === 0) problems.push(yaml.problem(at, `directory ${path} holds no *.rules file`, 'warning'));
+      const found = readdirSync(path).filter((f) => f.endsWith(suffix)).toSorted();
+      if (found.length === 0) problems.push(yaml.problem(at, `directory ${path} holds no *${suffix} file`, 'warning'));
       files.push(...found.map((f) => join(path, f)));
     } else files.push(path);
   });

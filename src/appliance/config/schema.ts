@@ -4,6 +4,7 @@
  */
 import { filesSchema, vmFilesSchema } from '../../file-events/index.js';
 import { firewallSchema } from '../../firewall/index.js';
+import { webSchema } from '../../web/index.js';
 import { HELPERS } from '../../flow/index.js';
 import { MAX_TIMEOUT, TIMEOUT_KEYS } from './timeouts.js';
 import { portSection } from './port-section.js';
@@ -84,6 +85,7 @@ export const configSchema: JsonSchema = {
           tenant: { type: 'string', default: 'default', description: 'Whom the VM belongs to: a note for people, nothing is judged by it.' },
           firewall: { type: 'string', description: 'Name of the firewall policy; without it the firewall lets everything pass (connections are still tracked).' },
           ips: { enum: ['prevent', 'detect', 'off'], default: 'prevent', description: '`prevent` enforces drop and reject rules, `detect` only reports them, `off` does not inspect traffic that has this VM on either end unless the other VM wants it.' },
+          web: { enum: ['on', 'detect', 'off'], description: 'Web protection of what this VM serves, instead of `web.engine`.' },
           budget: {
             type: 'object',
             additionalProperties: false,
@@ -176,6 +178,7 @@ export const configSchema: JsonSchema = {
         cache: { type: 'string', default: '', description: 'Directory for compiled pattern databases, relative to this file; it may be emptied at any time. Empty = compile at each start.' },
       },
     },
+    web: webSchema,
     stream: {
       type: 'object',
       additionalProperties: false,
@@ -244,6 +247,8 @@ export const configSchema: JsonSchema = {
           uniqueItems: true,
           items: { enum: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'anti_malware', 'file_scan'] },
           default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon', 'switch', 'anti_malware', 'file_scan'],
+          items: { enum: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'web'] },
+          default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon', 'switch', 'web'],
           description: 'Event types written.',
         },
         rotate: size('Start a new file once this one is larger; 0 = never.', '256 MiB'),

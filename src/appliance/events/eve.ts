@@ -9,7 +9,7 @@ import { eveTime } from './event-time.js';
 import { ipProtocolName } from './ip-protocol-name.js';
 import type { EventSink } from './sink.js';
 
-export const EVENT_TYPES = ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch'] as const;
+export const EVENT_TYPES = ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'web'] as const;
 /** Event types that are no records of application transactions. */
 const OTHER_TYPES: readonly string[] = ['alert', 'drop', 'flow', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'web'];
 export type EventType = (typeof EVENT_TYPES)[number];

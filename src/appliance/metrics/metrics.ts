@@ -6,7 +6,9 @@ import { Counter, Gauge, Registry, collectDefaultMetrics, type Metric } from 'pr
 import {
   DROP_REASONS, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_ANSWERS_LIMITED, G_BATCHES, G_EVENTS_LOST, G_EVENT_RING_FILL, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED,
   G_FLOWS_EVICTED, G_FRAGMENTS, G_GENERATION, G_INJECTED, G_LATENCY, G_MACS, G_MAC_EVICTIONS, G_NORMALISED, G_PCRE_LIMIT, G_RELOADS, G_RELOAD_FAILURES, G_RULES, G_STREAM_BYTES,
-  G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, LATENCY_BOUNDS_US, P_COPY_DROPS, P_CONSUMED, P_FLOWS, P_FORWARDED, P_HALF_OPEN, P_RX_BYTES, P_RX_FRAMES, P_RX_SEGMENTS,
+  G_STREAM_MEMCAP, G_UNINSPECTED_BYTES,
+  G_WEB_BLOCKED, G_WEB_BODY_BYTES, G_WEB_EXEMPT, G_WEB_HOLDS_GIVEN_UP, G_WEB_MATCHED, G_WEB_MEMCAP, G_WEB_OPEN, G_WEB_RESPONSES_SKIPPED, G_WEB_TRANSACTIONS, G_WEB_UNPARSABLE,
+  G_WEB_UPGRADES, G_WEB_WOULD_BLOCK, LATENCY_BOUNDS_US, P_COPY_DROPS, P_CONSUMED, P_FLOWS, P_FORWARDED, P_HALF_OPEN, P_RX_BYTES, P_RX_FRAMES, P_RX_SEGMENTS,
   P_TX_BYTES, P_TX_FRAMES, type Counters,
 } from '../../pipeline/index.js';
 import type { FileService } from '../../file-events/index.js';
@@ -50,6 +52,16 @@ const GLOBAL_COUNTERS = [
   ['events_lost_total', 'Events shed because the event ring was full; never those that explain a blocked packet.', G_EVENTS_LOST],
   ['stream_memcap_total', 'Segments refused because reassembly memory was used up.', G_STREAM_MEMCAP],
   ['stream_normalised_total', 'Retransmissions with different bytes that were rewritten to what had been inspected.', G_NORMALISED],
+  ['web_transactions_total', 'HTTP transactions judged by web rules.', G_WEB_TRANSACTIONS],
+  ['web_matched_total', 'HTTP transactions in which a web rule matched that is logged.', G_WEB_MATCHED],
+  ['web_blocked_total', 'HTTP transactions blocked by web protection.', G_WEB_BLOCKED],
+  ['web_would_block_total', 'HTTP transactions that web protection would have blocked if it did not only detect.', G_WEB_WOULD_BLOCK],
+  ['web_exempt_total', 'HTTP requests that the settings of web protection exempt.', G_WEB_EXEMPT],
+  ['web_upgrades_total', 'Connections that went on in another protocol (Upgrade, CONNECT), which web rules do not judge.', G_WEB_UPGRADES],
+  ['web_unparsable_total', 'Connections to protected web servers that stopped being readable as HTTP.', G_WEB_UNPARSABLE],
+  ['web_memcap_total', 'Bodies that found no memory for being judged.', G_WEB_MEMCAP],
+  ['web_holds_given_up_total', 'Requests passed on before their end was judged (`web.hold`): too long, or the client was slow.', G_WEB_HOLDS_GIVEN_UP],
+  ['web_responses_skipped_total', 'Responses not judged because the client pipelined too many requests.', G_WEB_RESPONSES_SKIPPED],
   ['pcre_limit_total', 'Regular expressions stopped by their match limit.', G_PCRE_LIMIT],
   ['uninspected_bytes_total', 'Payload bytes passed without inspection (depth, bypass, encryption).', G_UNINSPECTED_BYTES],
   ['answers_limited_total', 'Refused packets that got no answer because of the rate limits.', G_ANSWERS_LIMITED],
@@ -60,6 +72,8 @@ const GLOBAL_COUNTERS = [
 
 const GLOBAL_GAUGES = [
   ['flows', 'Flows tracked now.', G_FLOWS_ACTIVE],
+  ['web_open_transactions', 'HTTP transactions under judgement now.', G_WEB_OPEN],
+  ['web_body_bytes', 'Body bytes kept for them.', G_WEB_BODY_BYTES],
   ['stream_memory_bytes', 'Reassembly memory in use.', G_STREAM_BYTES],
   ['fragmented_datagrams', 'Datagrams being put together from fragments.', G_FRAGMENTS],
   ['mac_entries', 'MAC addresses learned.', G_MACS],

@@ -15,6 +15,8 @@ export class WebCounters {
   memcap = 0;
   /** Requests judged whose response was not: the client pipelined too many. */
   responsesSkipped = 0;
+  /** Requests not held to their end: too long, or the client was slow. */
+  holdsGivenUp = 0;
   /** Gauges: transactions open, body bytes kept for them. */
   open = 0;
   bytes = 0;

@@ -16,6 +16,10 @@ export class WebExchange {
   status = 0;
   responseHeadSeen = false;
   requestEnded = false;
+  /** Its packets may be made to wait for its end: it may be blocked, and its client does not wait for an answer to the head. */
+  holdable = false;
+  /** Bytes of body that its head announced. */
+  announced = 0;
   /** Where body bytes of each direction go; made when a body begins. */
   readonly sinks: [ByteSink | null, ByteSink | null] = [null, null];
   /** Body bytes that were handed to the engine, which keeps them until the transaction is logged. */

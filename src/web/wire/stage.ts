@@ -11,7 +11,7 @@ import { PROTO_TCP, TCP_FIN, formatIp, type PacketView } from '../../packet/inde
 import { DropReason, Verdict, type WebEventOutput } from '../../pipeline/index.js';
 import { ByteSlice, type HttpExchange, type HttpObserver, type Transaction } from '../../protocols/index.js';
 import type { ByteSink } from '../../util/index.js';
-import type { Intervention, WebConnection, WebPolicy, WebTransaction } from '../transaction.js';
+import type { Intervention, RequestHead, WebConnection, WebPolicy, WebTransaction } from '../transaction.js';
 import { WebCounters } from './counters.js';
 import { WebExchange } from './exchange.js';
 import { hostOf, requestHead, responseHead } from './heads.js';
@@ -30,6 +30,8 @@ export type ExceptionPolicy = 'block' | 'pass';
 export interface WebStageOptions {
   readonly engine: TransactionSource;
   readonly policies: WebPolicies;
+  /** Time of the engine, in milliseconds since the epoch: that of the packet at hand. */
+  readonly clock: { ms: number };
   readonly events: WebEventOutput;
   /** WebMode by the port of the server; the strictest of all where that is not known. */
   readonly portModes: Uint8Array;
@@ -64,6 +66,10 @@ class FlowWeb {
   bytes = 0;
   /** It stopped being HTTP: nothing more is judged. */
   ended = false;
+  /** The request whose head was judged and whose end was not. */
+  current: WebExchange | null = null;
+  /** Stream offset from which packets to the server wait to be let go; -1 = none do. */
+  heldFrom = -1;
   message: BlockMessage | null = null;
 
   constructor(connection: WebConnection) {
@@ -120,6 +126,7 @@ export class WebStage implements HttpObserver {
   /** A packet of an HTTP flow, or of one that may turn out to be, goes to reassembly next. */
   begin(view: PacketView, flow: Flow): void {
     this.#view = view;
+    this.#o.clock.ms = view.tsSec * 1000 + Math.floor(view.tsUsec / 1000);
     this.#mode = this.#modeOf(view);
     this.#decision = null;
     const { toServer, toClient } = flow;
@@ -149,6 +156,38 @@ export class WebStage implements HttpObserver {
     return flow.web instanceof FlowWeb ? flow.web.message : null;
   }
 
+  // ---- holding requests (HeldRequests) -----------------------------------------------------------------------------
+
+  /** Is a request under way whose packets are to wait for its end? Not those that will not fit in `limit` bytes anyway. */
+  requestOpen(flow: Flow, limit: number): boolean {
+    if (!(flow.web instanceof FlowWeb)) return false;
+    const { current } = flow.web;
+    return current !== null && current.holdable && current.announced <= limit;
+  }
+
+  /** Did all bytes of this packet come before? */
+  repeats(view: PacketView, flow: Flow): boolean {
+    return ((view.seq + view.payloadLen - ((flow.toServer.isn + this.#serverEnd) | 0)) | 0) <= 0;
+  }
+
+  /** The packet at hand is the first of its request that waits. */
+  holds(flow: Flow): void {
+    (flow.web as FlowWeb).heldFrom = this.#serverEnd;
+  }
+
+  /** The request at hand is not to be held any longer. */
+  stopHolding(flow: Flow): void {
+    const { current } = flow.web as FlowWeb;
+    if (current === null) return;
+    current.holdable = false;
+    this.counters.holdsGivenUp++;
+  }
+
+  /** Nothing of the flow waits any more. */
+  released(flow: Flow): void {
+    if (flow.web instanceof FlowWeb) flow.web.heldFrom = -1;
+  }
+
   // ---- HttpObserver ----------------------------------------------------------------------------------------------
 
   requestHead(flow: Flow, http: HttpExchange): void {
@@ -166,6 +205,9 @@ export class WebStage implements HttpObserver {
     }
     const exchange = new WebExchange(transaction, http, block, names, host, head.method, head.target);
     http.observed = exchange;
+    state.current = exchange;
+    exchange.holdable = mode === WebMode.ON && !hasField(head, 'expect');
+    exchange.announced = announcedLength(head);
     this.counters.transactions++;
     this.counters.open++;
     state.open.push(exchange);
@@ -191,6 +233,8 @@ export class WebStage implements HttpObserver {
     const exchange = http.observed as WebExchange | null;
     if (exchange === null || exchange.logged || exchange.requestEnded || this.#view === null) return;
     exchange.requestEnded = true;
+    const state = flow.web as FlowWeb;
+    if (state.current === exchange) state.current = null;
     this.#decide(flow, exchange, exchange.transaction.endRequestBody());
   }
 
@@ -285,6 +329,7 @@ export class WebStage implements HttpObserver {
   /** Log an exchange and let go of it. */
   #close(flow: Flow, state: FlowWeb, exchange: WebExchange, blockedBy: Intervention | null = null, answer = ''): void {
     exchange.logged = true;
+    if (state.current === exchange) state.current = null;
     const report = exchange.transaction.logging();
     state.open.splice(state.open.indexOf(exchange), 1);
     state.bytes -= exchange.bytes;
@@ -323,7 +368,8 @@ export class WebStage implements HttpObserver {
   #message(view: PacketView, flow: Flow, { intervention, uniqueId: id, page }: Decision): BlockMessage {
     const toServer = view.flowDir === TO_SERVER;
     const clientSeq = (flow.toClient.isn + this.#clientEnd) | 0;
-    const serverSeq = (flow.toServer.isn + this.#serverEnd) | 0;
+    const { heldFrom } = flow.web as FlowWeb;
+    const serverSeq = (flow.toServer.isn + (heldFrom >= 0 ? heldFrom : this.#serverEnd)) | 0;
     const sent = (view.seq + view.payloadLen + ((view.tcpFlags & TCP_FIN) === 0 ? 0 : 1)) | 0;
     return {
       page: page ? blockPage(intervention, id) : null,
@@ -333,6 +379,22 @@ export class WebStage implements HttpObserver {
       serverAck: toServer ? view.ack : sent,
     };
   }
+}
+
+/** Value of the first field of that name in lower case, null when there is none. */
+function fieldOf({ fields }: RequestHead, name: string): string | null {
+  for (let i = 0; i < fields.length; i += 2) if (fields[i]!.length === name.length && fields[i]!.toLowerCase() === name) return fields[i + 1]!;
+  return null;
+}
+
+function hasField(head: RequestHead, name: string): boolean {
+  return fieldOf(head, name) !== null;
+}
+
+/** Bytes of body that a head announces; 0 when it says nothing that can be believed. */
+function announcedLength(head: RequestHead): number {
+  const n = Number(fieldOf(head, 'content-length') ?? 0);
+  return n >= 0 ? n : 0;
 }
 
 /** Has some of a response been read that is not complete? */

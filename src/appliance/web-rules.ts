@@ -1,0 +1,119 @@
+/**
+ * From the `web` section to a rule engine and the policies over it. Order of what is loaded: the settings of the section, the
+ * setup of the rule set, `rules_before`, the rule set, `rules`; later lines win, as anywhere in SecLang.
+ */
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { WebEngine, WebMode, WebPolicies, engineDirectives, setupVariables, type EngineSetting, type PrefilterCache, type RuleFiles, type RuleSource, type WebConfig, type WebOverride, type WebOverrideConfig } from '../web/index.js';
+import type { Config } from './config/load.js';
+import type { LocatedYaml } from './config/located-yaml.js';
+import type { ConfigProblem } from './config/problem.js';
+import type { SessionWeb } from './session.js';
+
+export const WEB_MODES: Readonly<Record<EngineSetting, WebMode>> = { on: WebMode.ON, detect: WebMode.DETECT, off: WebMode.OFF };
+
+/** Files of the shipped rule set, beside the code in a checkout, a package and the image alike. */
+const SHIPPED = join(dirname(fileURLToPath(import.meta.url)), '../../..', 'rules');
+const CRS = join(SHIPPED, 'crs');
+/** What every rule set counts on: which bodies are read how, and what is refused because it cannot be read. */
+const BASE_RULES = join(SHIPPED, 'web/base.conf');
+
+const FILES: RuleFiles = {
+  read: (path) => readFileSync(path),
+  find: (pattern, from) => find(resolve(dirname(from), pattern)),
+};
+
+/** Files of a folder whose name fits a pattern with `*` and `?`, by name. */
+function find(pattern: string): string[] {
+  const folder = dirname(pattern);
+  const name = new RegExp(`^${basename(pattern).replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')}$`);
+  return existsSync(folder) ? readdirSync(folder).filter((f) => name.test(f)).toSorted().map((f) => join(folder, f)) : [];
+}
+
+export interface CompiledWeb {
+  readonly engine: WebEngine;
+  readonly session: SessionWeb;
+  /** What the overrides name that is not there. */
+  readonly problems: readonly ConfigProblem[];
+}
+
+/** Does any VM, or what leaves the appliance, want web protection? */
+export function webIsOn({ web, vms }: Config): boolean {
+  return [web.engine, ...Object.values(vms).map((vm) => vm.web ?? 'off'), ...web.overrides.map((o) => o.engine ?? 'off')].some((engine) => engine !== 'off');
+}
+
+/** Engine mode of what is served behind a port. */
+export function webModeOf({ web, vms }: Config, vm: string | undefined): WebMode {
+  if (vm === undefined) return web.outgoing ? WEB_MODES[web.engine] : WebMode.OFF;
+  return WEB_MODES[vms[vm]?.web ?? web.engine];
+}
+
+/** @param extra files loaded last before the rule set */
+export function webSources(web: WebConfig, files: { readonly before: readonly string[]; readonly after: readonly string[] }, extra: readonly string[] = []): RuleSource[] {
+  const crs = web.rule_set === 'crs';
+  return [
+    { name: 'the web section', text: engineDirectives(web) },
+    ...(crs ? [{ file: BASE_RULES }, { file: join(CRS, 'crs-setup.conf') }] : []),
+    ...files.before.map((file) => ({ file })),
+    ...extra.map((file) => ({ file })),
+    ...(crs ? find(join(CRS, 'rules/*.conf')).map((file) => ({ file })) : []),
+    ...files.after.map((file) => ({ file })),
+  ];
+}
+
+export function compileWebEngine(sources: readonly RuleSource[], clock: () => number, cache?: PrefilterCache): WebEngine {
+  return WebEngine.compile(sources, { files: FILES, clock, ...(cache === undefined ? {} : { prefilterCache: cache }) });
+}
+
+export function compileWeb(config: Config, webFiles: { readonly before: readonly string[]; readonly after: readonly string[] }, yaml: LocatedYaml, cache?: PrefilterCache): CompiledWeb {
+  const { web } = config;
+  const clock = { ms: 0 };
+  const engine = compileWebEngine(webSources(web, webFiles), () => clock.ms, cache);
+  const problems: ConfigProblem[] = [];
+  const policies = new WebPolicies(
+    { name: '', vms: null, hosts: null, block: web.block, variables: setupVariables(web), exclusions: [] },
+    web.overrides.map((o, i) => overrideOf(o, i, web, engine, (path, message) => problems.push(yaml.problem(['web', 'overrides', i, ...path], message)))),
+  );
+  return {
+    engine,
+    problems,
+    session: {
+      engine,
+      clock,
+      policies,
+      unparsable: web.unparsable,
+      memcap: web.memcap,
+      flowMemcap: web.flow_memcap,
+      memcapPolicy: web.memcap_policy,
+      maxPipelined: web.max_pipelined,
+      hold: web.hold === 'request' ? { requestBytes: web.hold_bytes, memcap: web.memcap, timeoutMs: web.hold_timeout_ms } : null,
+    },
+  };
+}
+
+function overrideOf(o: WebOverrideConfig, index: number, base: WebConfig, engine: WebEngine, refuse: (path: (string | number)[], message: string) => void): WebOverride {
+  const exclusions = (o.exclude ?? []).flatMap((spec, k) => {
+    try {
+      const { expires } = spec;
+      return [engine.exclusion({
+        rules: String(spec.rules),
+        ...(spec.path === undefined ? {} : { path: spec.path }),
+        ...(spec.target === undefined ? {} : { target: spec.target }),
+        ...(expires === undefined ? {} : { expires: Date.parse(`${expires}T00:00:00Z`) }),
+      })];
+    } catch (error) {
+      refuse(['exclude', k], (error as Error).message);
+      return [];
+    }
+  });
+  return {
+    name: o.name ?? String(index),
+    vms: o.vms ?? null,
+    hosts: o.hosts?.map((host) => host.toLowerCase()) ?? null,
+    ...(o.engine === undefined ? {} : { mode: WEB_MODES[o.engine] }),
+    ...(o.block === undefined ? {} : { block: o.block }),
+    variables: setupVariables(o, base),
+    exclusions,
+  };
+}
