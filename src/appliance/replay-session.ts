@@ -16,8 +16,10 @@ import { budgetOf, compileFirewall, registryOf } from './build.js';
 import type { FirewallPolicy } from '../firewall/index.js';
 import { compileRules, readRuleFiles } from './rule-files.js';
 import { installNativeParts } from './native-parts.js';
-import { Session, type SessionPort } from './session.js';
+import { Session, type SessionPort, type SessionWeb } from './session.js';
+import { WEB_MODES, compileWeb, webIsOn } from './web-rules.js';
 import { firewallPolicies, portPolicy, rulePolicySteps } from './snapshot.js';
+import type { WebMode } from '../web/index.js';
 import { drainSession, explainNotable } from './drain.js';
 import type { Tracer } from './trace.js';
 
@@ -45,6 +47,10 @@ export interface ReplaySetup {
   readonly rules: RuleSet;
   readonly rulePolicies: ReadonlyMap<string, RuleBitmaps>;
   readonly firewall: FirewallPolicy | null;
+  /** null = no web protection. */
+  readonly web: SessionWeb | null;
+  /** For frames that are not told apart by VM. */
+  readonly webMode: WebMode;
   /** null: no configuration, or one without MAC addresses; all frames are then judged alike. */
   readonly network: ReplayPorts | null;
   readonly problems: readonly ConfigProblem[];
@@ -59,6 +65,8 @@ export function resolveReplay(request: ReplayRequest): ReplaySetup {
   let files = [...request.rules];
   let firewall: FirewallPolicy | null = null;
   let network: ReplayPorts | null = null;
+  let web: SessionWeb | null = null;
+  let webMode: WebMode = WEB_MODES.off;
   const problems: ConfigProblem[] = [];
   if (request.config !== undefined) {
     const loaded = request.config;
@@ -68,6 +76,12 @@ export function resolveReplay(request: ReplayRequest): ReplaySetup {
       problems.push(...compiled.problems);
       firewall = compiled.policy;
       network = replayPorts(loaded.config);
+      if (webIsOn(loaded.config)) {
+        const compiledWeb = compileWeb(loaded.config, loaded.webFiles, loaded.yaml);
+        problems.push(...compiledWeb.problems);
+        web = compiledWeb.session;
+        webMode = WEB_MODES[loaded.config.web.engine];
+      }
       // Frames that cannot be told apart by VM are judged, not policed: strictness about their VM would be made up.
       const base = settingsOf(loaded.config);
       settings = { ...base, enforce: false, strict: base.strict && network !== null, verifyChecksums: false, streamInline: false };
@@ -81,7 +95,7 @@ export function resolveReplay(request: ReplayRequest): ReplaySetup {
   const failed = badSettings.length > 0 || problems.some((p) => p.severity === 'error');
   const rules = compileRules(failed ? [] : readRuleFiles(files), registry, settings, request.cache);
   const rulePolicies = request.config?.config === undefined ? new Map<string, RuleBitmaps>() : finish(rulePolicySteps(request.config.config, rules));
-  return { settings, registry, rules, rulePolicies, firewall, network, problems, badSettings, failed };
+  return { settings, registry, rules, rulePolicies, firewall, web, webMode, network, problems, badSettings, failed };
 }
 
 /** Position of the capture's own port; those of the configuration follow. */
@@ -119,7 +133,7 @@ export class ReplaySession extends Session {
   constructor(setup: ReplaySetup, target: ReplayTarget) {
     const { network } = setup;
     const source = new CapturePort(target.pcap, network?.owners ?? [], CAPTURE + 1 + (network?.ports.length ?? 0));
-    const ports: SessionPort[] = [{ config: { name: 'pcap', role: 'uplink', passive: true }, port: source, ...OPEN_PORT }];
+    const ports: SessionPort[] = [{ config: { name: 'pcap', role: 'uplink', passive: true }, port: source, ...OPEN_PORT, ...(network === null ? { web: setup.webMode } : {}) }];
     if (network !== null) ports.push(...network.ports, { config: { name: 'outside', role: 'uplink' }, port: new SinkPort(), ...OPEN_PORT });
     super({
       settings: setup.settings,
@@ -129,6 +143,7 @@ export class ReplaySession extends Session {
       firewall: setup.firewall,
       rules: setup.rules,
       rulePolicies: setup.rulePolicies,
+      web: setup.web,
       registry: setup.registry,
       events: { sink: target.sink ?? new NullSink(), types: target.sink === undefined ? NO_EVENTS : target.types, packetSource: 'wire/pcap', dropsPerSecond: Number.POSITIVE_INFINITY },
       seed: 0x9e3779b9,

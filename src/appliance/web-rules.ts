@@ -2,14 +2,14 @@
  * From the `web` section to a rule engine and the policies over it. Order of what is loaded: the settings of the section, the
  * setup of the rule set, `rules_before`, the rule set, `rules`; later lines win, as anywhere in SecLang.
  */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { WebEngine, WebMode, WebPolicies, engineDirectives, setupVariables, type EngineSetting, type PrefilterCache, type RuleFiles, type RuleSource, type WebConfig, type WebOverride, type WebOverrideConfig } from '../web/index.js';
+import { WebEngine, WebMode, WebPolicies, engineDirectives, setupVariables, type EngineSetting, type PrefilterCache, type RuleSource, type WebConfig, type WebOverride, type WebOverrideConfig } from '../web/index.js';
 import type { Config } from './config/load.js';
 import type { LocatedYaml } from './config/located-yaml.js';
 import type { ConfigProblem } from './config/problem.js';
 import type { SessionWeb } from './session.js';
+import { webRuleFiles } from './web-rule-files.js';
 
 export const WEB_MODES: Readonly<Record<EngineSetting, WebMode>> = { on: WebMode.ON, detect: WebMode.DETECT, off: WebMode.OFF };
 
@@ -18,18 +18,6 @@ const SHIPPED = join(dirname(fileURLToPath(import.meta.url)), '../../..', 'rules
 const CRS = join(SHIPPED, 'crs');
 /** What every rule set counts on: which bodies are read how, and what is refused because it cannot be read. */
 const BASE_RULES = join(SHIPPED, 'web/base.conf');
-
-const FILES: RuleFiles = {
-  read: (path) => readFileSync(path),
-  find: (pattern, from) => find(resolve(dirname(from), pattern)),
-};
-
-/** Files of a folder whose name fits a pattern with `*` and `?`, by name. */
-function find(pattern: string): string[] {
-  const folder = dirname(pattern);
-  const name = new RegExp(`^${basename(pattern).replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')}$`);
-  return existsSync(folder) ? readdirSync(folder).filter((f) => name.test(f)).toSorted().map((f) => join(folder, f)) : [];
-}
 
 export interface CompiledWeb {
   readonly engine: WebEngine;
@@ -57,13 +45,18 @@ export function webSources(web: WebConfig, files: { readonly before: readonly st
     ...(crs ? [{ file: BASE_RULES }, { file: join(CRS, 'crs-setup.conf') }] : []),
     ...files.before.map((file) => ({ file })),
     ...extra.map((file) => ({ file })),
-    ...(crs ? find(join(CRS, 'rules/*.conf')).map((file) => ({ file })) : []),
+    ...(crs ? webRuleFiles.find(join(CRS, 'rules/*.conf'), '').map((file) => ({ file })) : []),
     ...files.after.map((file) => ({ file })),
   ];
 }
 
 export function compileWebEngine(sources: readonly RuleSource[], clock: () => number, cache?: PrefilterCache): WebEngine {
-  return WebEngine.compile(sources, { files: FILES, clock, ...(cache === undefined ? {} : { prefilterCache: cache }) });
+  return WebEngine.compile(sources, { files: webRuleFiles, clock, ...(cache === undefined ? {} : { prefilterCache: cache }) });
+}
+
+/** Lines that could not be used, for people. */
+export function webRefusals({ ruleSet }: WebEngine): string[] {
+  return ruleSet.refusals.map(({ position, ruleId, directive, reason }) => `${position.file}:${position.line}:${position.column}: ${directive}${ruleId === 0 ? '' : ` ${ruleId}`}: ${reason}`);
 }
 
 export function compileWeb(config: Config, webFiles: { readonly before: readonly string[]; readonly after: readonly string[] }, yaml: LocatedYaml, cache?: PrefilterCache): CompiledWeb {

@@ -13,6 +13,7 @@ import { MirrorPort, createPort, switchPortConfig, type PcapMirrorOptions, type 
 import { finish, type Refusal, type RuleSet, type RuleSource, type Steps } from '../ips/index.js';
 import type { ProtocolRegistry } from '../protocols/index.js';
 import { budgetOf, compileFirewall, registryOf } from './build.js';
+import { formatProblem } from './config/problem.js';
 import { parseConfig, type Config } from './config/load.js';
 import { collectGarbage } from './collect-garbage.js';
 import { settingsOf, type EngineSettings } from './engine-settings.js';
@@ -22,7 +23,7 @@ import { FilePatternCache } from './pattern-cache.js';
 import { compileRules, compileRulesInSteps, readRuleFiles } from './rule-files.js';
 import { Session, type PolicySnapshot, type SessionPort } from './session.js';
 import { firewallPolicies, portPolicy, rulePolicySteps } from './snapshot.js';
-import { compileWeb, webIsOn } from './web-rules.js';
+import { compileWeb, webIsOn, webRefusals, type CompiledWeb } from './web-rules.js';
 
 export interface WorkerInput {
   /** The configuration file again: text, so that a file edited meanwhile cannot split the two halves. */
@@ -105,6 +106,8 @@ function start(): void {
   const cache = config.ips.cache === '' ? undefined : new FilePatternCache(resolve(dirname(resolve(input.file)), config.ips.cache), (text) => post({ type: 'log', text }));
   const rules = config.ips.enabled ? compileRules(readRuleFiles(ruleFiles), registry, settings, cache) : null;
   const web = webIsOn(config) ? compileWeb(config, webFiles, yaml, cache) : null;
+  if (web !== null && web.problems.length > 0) throw Object.assign(new Error(web.problems.map(formatProblem).join('\n')), { code: 'EINVAL' });
+  if (web !== null) sayWebRules(web);
   const ring = new SpscRing(input.events);
   const sink = new RingSink(ring, sleeper());
   const counters = new Counters(config.ports.length, input.counters);
@@ -135,6 +138,16 @@ function start(): void {
     post({ type: 'stopped' });
   });
 }
+
+/** How many web rules are in force, and the first that are not. */
+function sayWebRules({ engine }: CompiledWeb): void {
+  const refusals = webRefusals(engine);
+  for (const refusal of refusals.slice(0, REFUSALS_SHOWN)) post({ type: 'log', text: `web rule refused: ${refusal}` });
+  if (refusals.length > REFUSALS_SHOWN) post({ type: 'log', text: `... and ${refusals.length - REFUSALS_SHOWN} more refused web rules (see: drawbridge check)` });
+  post({ type: 'log', text: `${engine.ruleSet.rules.length} web rules` });
+}
+
+const REFUSALS_SHOWN = 20;
 
 /**
  * Give up what open ports no longer need, whoever started us: root, or a user with ambient capabilities. This thread keeps

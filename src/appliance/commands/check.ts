@@ -6,6 +6,7 @@ import { loadConfig } from '../config/load.js';
 import { formatProblem } from '../config/problem.js';
 import { settingsOf } from '../engine-settings.js';
 import { compileRules, readRuleFiles } from '../rule-files.js';
+import { compileWeb, webIsOn, webRefusals } from '../web-rules.js';
 
 /** @returns 0 = fine (warnings allowed), 1 = would not start, or rules were refused */
 export async function check(file: string): Promise<number> {
@@ -23,6 +24,14 @@ export async function check(file: string): Promise<number> {
     refused = rules.refusals.length;
     for (const refusal of rules.refusals) process.stderr.write(`${formatRefusal(refusal)}\n`);
     summary = `${config.ports.length} ports, ${Object.keys(config.vms).length} VMs, ${rules.rules.length} IPS rules from ${loaded.ruleFiles.length} files`;
+    if (webIsOn(config)) {
+      const web = compileWeb(config, loaded.webFiles, loaded.yaml);
+      problems.push(...web.problems);
+      const refusals = webRefusals(web.engine);
+      refused += refusals.length;
+      for (const refusal of refusals) process.stderr.write(`${refusal}\n`);
+      summary += `, ${web.engine.ruleSet.rules.length} web rules`;
+    }
   }
   for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
   const errors = problems.filter((p) => p.severity === 'error').length;
