@@ -119,7 +119,7 @@ async function score() {
   const count = (what) => new RegExp(`${what} (\\d+)/(\\d+)`).exec(said)?.slice(1).map(Number) ?? [0, 0];
   const halves = { 'must fire': count('must fire'), 'must not fire': count('must not fire') };
   const passed = Number(/^(\d+) passed/m.exec(said)?.[1] ?? 0);
-  const figures = { crs_pass: passed, crs_fire: halves['must fire'][0], crs_quiet: halves['must not fire'][0] };
+  const figures = { crs_inline_pass: passed, crs_inline_fire: halves['must fire'][0], crs_inline_quiet: halves['must not fire'][0] };
   const baseline = JSON.parse(readFileSync(baselineFile, 'utf8'));
   if (own.includes('--raise')) {
     for (const [k, v] of Object.entries(figures)) baseline[k] = Math.max(baseline[k] ?? 0, v);

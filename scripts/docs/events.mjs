@@ -11,7 +11,8 @@ import { built, root } from './markdown.mjs';
 const { PcapWriter, buildArpFrame, finishIpv4, parseIp, parseMac, putEthernet, putIcmp, putIpv4, putTcp, putUdp } = await built('packet/index.js');
 
 const CONFIG = `
-vms: { web: { firewall: guarded }, client: {}, scanner: {} }
+vms: { web: { firewall: guarded, web: detect }, client: {}, scanner: {} }
+web: { overrides: [{ name: shop, hosts: [shop.example.com], engine: on, block: page }] }
 ports:
   - { name: web0, type: tap, device: web0, vm: web, mac: "52:54:00:00:00:10", security: { discovery: {} } }
   - { name: client0, type: tap, device: client0, vm: client, mac: "52:54:00:00:00:20" }
@@ -170,6 +171,7 @@ function act(stage) {
   stage.talk(client, web, 40006, 80, [[true, 'GET / HTTP/1.1\r\nHost www.example.com\r\n\r\n'], [false, 'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n']]);
   stage.talk(scanner, web, 50001, 80, [[true, 'GET /cgi-bin/view?file=../../../../etc/passwd HTTP/1.1\r\nHost: www.example.com\r\n\r\n']], false);
   stage.send(scanner, frame(scanner, web, 1, (buf, at) => putIcmp(buf, at, 250, 0, 0)));
+  stage.talk(scanner, web, 50002, 80, [[true, 'GET /item?id=1%20UNION%20SELECT%20password%20FROM%20users-- HTTP/1.1\r\nHost: shop.example.com\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\r\n']], false);
   stage.syn(client, web, 40010, 23);
   stage.syn(client, web, 40011, 135);
   for (let port = 1; port <= 40; port++) stage.syn(scanner, web, 50100, 1000 + port);
@@ -186,6 +188,7 @@ async function record() {
   const { Session } = await built('appliance/session.js');
   const { EVENT_TYPES } = await built('appliance/events/eve.js');
   const { MemoryPort } = await built('vswitch/index.js');
+  const { compileWeb, webModeOf } = await built('appliance/web-rules.js');
   const loaded = parseConfig('events.yaml', CONFIG);
   if (loaded.config === undefined) throw new Error(JSON.stringify(loaded.problems));
   const { config } = loaded;
@@ -198,11 +201,12 @@ async function record() {
   const lines = [];
   const session = new Session({
     settings,
-    ports: config.ports.map((p, i) => ({ config: { name: p.name, mac: p.mac, ...(p.security === undefined ? {} : { security: p.security }) }, port: ports[i], vm: names.indexOf(p.vm), ips: 'prevent', failOpenEngine: false, failOpenSanity: false })),
+    ports: config.ports.map((p, i) => ({ config: { name: p.name, mac: p.mac, ...(p.security === undefined ? {} : { security: p.security }) }, port: ports[i], vm: names.indexOf(p.vm), ips: 'prevent', web: webModeOf(config, p.vm), failOpenEngine: false, failOpenSanity: false })),
     vmNames: names,
     vmPolicies: names.map((n) => config.vms[n].firewall ?? null),
     firewall: compileFirewall(config, loaded.yaml).policy,
     rules,
+    web: compileWeb(config, loaded.webFiles, loaded.yaml).session,
     registry,
     events: { sink: { write: (line) => lines.push(line), flush() {}, close() {} }, types: new Set(EVENT_TYPES), packetSource: 'wire', host: 'host1', dropsPerSecond: 1000 },
     seed: 1,

@@ -4,7 +4,7 @@
  */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { WebEngine, WebMode, WebPolicies, engineDirectives, setupVariables, type EngineSetting, type PrefilterCache, type RuleSource, type WebConfig, type WebOverride, type WebOverrideConfig } from '../web/index.js';
+import { WebEngine, WebMode, WebPolicies, engineDirectives, setupVariables, type EngineSetting, type PrefilterCache, type RuleSet, type RuleSource, type WebConfig, type WebOverride, type WebOverrideConfig } from '../web/index.js';
 import type { Config } from './config/load.js';
 import type { LocatedYaml } from './config/located-yaml.js';
 import type { ConfigProblem } from './config/problem.js';
@@ -55,8 +55,8 @@ export function compileWebEngine(sources: readonly RuleSource[], clock: () => nu
 }
 
 /** Lines that could not be used, for people. */
-export function webRefusals({ ruleSet }: WebEngine): string[] {
-  return ruleSet.refusals.map(({ position, ruleId, directive, reason }) => `${position.file}:${position.line}:${position.column}: ${directive}${ruleId === 0 ? '' : ` ${ruleId}`}: ${reason}`);
+export function webRefusals({ refusals }: RuleSet): string[] {
+  return refusals.map(({ position, ruleId, directive, reason }) => `${position.file}:${position.line}:${position.column}: ${directive}${ruleId > 0 ? ` ${ruleId}` : ''} refused: ${reason}`);
 }
 
 export function compileWeb(config: Config, webFiles: { readonly before: readonly string[]; readonly after: readonly string[] }, yaml: LocatedYaml, cache?: PrefilterCache): CompiledWeb {

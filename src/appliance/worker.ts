@@ -141,7 +141,7 @@ function start(): void {
 
 /** How many web rules are in force, and the first that are not. */
 function sayWebRules({ engine }: CompiledWeb): void {
-  const refusals = webRefusals(engine);
+  const refusals = webRefusals(engine.ruleSet);
   for (const refusal of refusals.slice(0, REFUSALS_SHOWN)) post({ type: 'log', text: `web rule refused: ${refusal}` });
   if (refusals.length > REFUSALS_SHOWN) post({ type: 'log', text: `... and ${refusals.length - REFUSALS_SHOWN} more refused web rules (see: drawbridge check)` });
   post({ type: 'log', text: `${engine.ruleSet.rules.length} web rules` });

@@ -73,7 +73,7 @@ export class Lab {
   readonly ports: MemoryPort[];
   readonly v6: boolean;
   readonly isn: number;
-  readonly clientPort = 40_000;
+  clientPort = 40_000;
   readonly serverPort: number;
   readonly timestamps: boolean;
   /** Frames that reached the server's side, and the client's. */

@@ -39,6 +39,7 @@ export class WebLab extends Lab {
   readonly events: WebEvent[];
   #sent = 0;
   #answered = 0;
+  #before = 0;
 
   constructor(o: WebLabOptions) {
     const events: WebEvent[] = [];
@@ -60,6 +61,18 @@ export class WebLab extends Lab {
     });
     this.events = events;
     this.handshake();
+  }
+
+  /** Begin another connection; what came of those before is forgotten. */
+  reconnect(): this {
+    this.clientPort++;
+    this.#sent = 0;
+    this.#answered = 0;
+    this.#before = this.host.text.length;
+    this.events.length = 0;
+    this.delivered.length = 0;
+    this.returned.length = 0;
+    return this.handshake();
   }
 
   /** Bytes from the client, in pieces of these sizes (the rest at once). */
@@ -94,7 +107,7 @@ export class WebLab extends Lab {
 
   /** What the server has read. */
   get served(): string {
-    return this.host.text;
+    return this.host.text.slice(this.#before);
   }
 
   get toClient(): Segment[] {

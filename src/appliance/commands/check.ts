@@ -27,7 +27,7 @@ export async function check(file: string): Promise<number> {
     if (webIsOn(config)) {
       const web = compileWeb(config, loaded.webFiles, loaded.yaml);
       problems.push(...web.problems);
-      const refusals = webRefusals(web.engine);
+      const refusals = webRefusals(web.engine.ruleSet);
       refused += refusals.length;
       for (const refusal of refusals) process.stderr.write(`${refusal}\n`);
       summary += `, ${web.engine.ruleSet.rules.length} web rules`;

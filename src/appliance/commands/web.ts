@@ -2,13 +2,12 @@
 import { resolve } from 'node:path';
 import { loadRules, type RuleSet } from '../../web/index.js';
 import { webRuleFiles } from '../web-rule-files.js';
+import { webRefusals } from '../web-rules.js';
 
 /** @returns 0 = every line is in force, 1 = some were refused */
 export async function webCheck(files: readonly string[]): Promise<number> {
   const set = loadRules(files.map((file) => ({ file: resolve(file) })), { files: webRuleFiles });
-  for (const { position, ruleId, directive, reason } of set.refusals) {
-    process.stderr.write(`${position.file}:${position.line}:${position.column}: ${directive}${ruleId > 0 ? ` ${ruleId}` : ''} refused: ${reason}\n`);
-  }
+  for (const refusal of webRefusals(set)) process.stderr.write(`${refusal}\n`);
   for (const { position, ruleId, text } of set.notes) process.stderr.write(`${position.file}:${position.line}:${position.column}: ${ruleId > 0 ? `rule ${ruleId}: ` : ''}note: ${text}\n`);
   process.stdout.write(`${summary(set)}\n`);
   return set.refusals.length > 0 ? 1 : 0;

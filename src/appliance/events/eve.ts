@@ -192,7 +192,7 @@ export class EveWriter implements EventOutput, WebEventOutput {
     const e = view === null ? flowHeader(this.#o.describeFlow(flow.id), 'web', false) : this.#header(view, flow, 'web', view.flowDir !== 0);
     if (flow.appProto !== '') e['app_proto'] = flow.appProto;
     e['event'] = 'transaction';
-    e['web'] = { ...record.body, generation: this.generation };
+    e['web'] = record.body;
     e['rules'] = record.rules;
     this.#emit(e, record.blocked);
   }

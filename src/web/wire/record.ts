@@ -50,7 +50,7 @@ function rule(m: RuleMatch): Record<string, unknown> {
     ...(m.tags.length > 0 ? { tags: m.tags } : {}),
     ...(m.variable === '' ? {} : { variable: displayText(m.variable), value: cut(displayText(m.value)) }),
     ...(Object.keys(m.scores).length > 0 ? { scores: m.scores } : {}),
-    file: m.file,
+    file: m.file.slice(m.file.lastIndexOf('/') + 1),
     line: m.line,
   };
 }
