@@ -31,6 +31,7 @@ const BUILD_PACKAGES = {
 const TEST_PACKAGES = {
   iperf3: 'bulk TCP through TAP ports',
   tcpdump: 'captures in tests',
+  'python3-yaml': 'reads the regression tests of the Core Rule Set',
   ethtool: 'checks offloads',
   nftables: 'asks the kernel what its connection tracking says',
   procps: 'sets up network namespaces of live tests (sysctl)',

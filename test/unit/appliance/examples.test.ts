@@ -32,6 +32,7 @@ function completed(block: string): string {
   const doc = parseDocument(block) as Document;
   if (!doc.has('ports')) doc.set('ports', [{ name: 'p', type: 'tap', device: 'db-p' }]);
   if (doc.has('ips')) doc.deleteIn(['ips', 'rules']);
+  if (doc.has('web')) for (const list of ['rules_before', 'rules']) doc.deleteIn(['web', list]);
   return String(doc);
 }
 
