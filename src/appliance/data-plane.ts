@@ -18,7 +18,7 @@ import {
   type StreamSink,
 } from '../flow/index.js';
 import { PostureCheck, ReconKind, type Firewall, type FirewallState } from '../firewall/index.js';
-import { CSUM_BAD, MAX_TUNNEL_DEPTH, PROTO_TCP, PROTO_UDP, PacketView, TCP_ACK, TCP_SYN, decodeInner, ipv4ChecksumOk, verifyTransportChecksum } from '../packet/index.js';
+import { CSUM_BAD, MAX_TUNNEL_DEPTH, PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, PacketView, TCP_ACK, TCP_RST, TCP_SYN, decodeInner, ipv4ChecksumOk, verifyTransportChecksum } from '../packet/index.js';
 import { CtState, DropReason, Verdict, isDrop } from '../pipeline/index.js';
 import { PortPolicies, isSynAlone, type Ips } from '../ips/index.js';
 import type { AppLayer } from '../protocols/index.js';
@@ -176,7 +176,7 @@ export class DataPlane implements Inspector, StreamSink {
       }
     }
     if (!view.fragment) return this.#judgeIp(view);
-    if (p.firewall !== null && isDrop(p.firewall.judgeFragment(view, p.portVm[view.ingress]!, this.#dstVm(view)))) return Verdict.DROP;
+    if (p.firewall !== null && isDrop(p.firewall.judgeFragment(view, p.portVm[view.ingress]!, this.#dstVm(view)))) return this.#dropFragment(view);
     const whole = p.fragments.add(view);
     const { reason } = view;
     // A fragment may pass by itself, since it is of no use until the last one does.
@@ -184,7 +184,7 @@ export class DataPlane implements Inspector, StreamSink {
     if (isDrop(alone)) return alone;
     if (reason !== 0) {
       view.reason = reason;
-      return p.strict ? Verdict.DROP : Verdict.NONE;
+      return p.strict ? this.#dropFragment(view) : Verdict.NONE;
     }
     if (whole === null) return alone;
     // The fragment that completes the datagram carries the judgement on all of it: without it the rest is useless.
@@ -197,6 +197,13 @@ export class DataPlane implements Inspector, StreamSink {
     view.flowDir = whole.flowDir;
     if (isDrop(verdict)) p.fragments.condemn(whole.reason);
     return verdict;
+  }
+
+  /** Scanners hide in fragments too small for a header: what is refused of them is noticed. */
+  #dropFragment(view: PacketView): number {
+    const kind = this.#p.firewallState === null ? ReconKind.NONE : this.#p.firewallState.recon.observe(view, CtState.UNTRACKED, Verdict.DROP);
+    if (kind !== ReconKind.NONE) this.#p.refusals.recon(view, kind);
+    return Verdict.DROP;
   }
 
   /** Truncated or contradictory headers: rules about what stands before the bad header can match, and nothing behind it is believed. */
@@ -236,6 +243,7 @@ export class DataPlane implements Inspector, StreamSink {
     const table = p.table;
     const ct = p.tracker.lookup(view, vlanZone(view));
     if (this.tracer !== null) traceConnection(this.tracer, view, table);
+    if (view.flowDir === 1 && p.firewallState !== null && isFirstAnswer(view, ct)) this.#noteAnswer(view, p.firewallState);
     if (view.flowId >= 0) {
       if (table.hasFlags(view.flowId, S_DROPPED)) {
         this.#flow = p.pool.flowOf(view.flowId);
@@ -358,6 +366,12 @@ export class DataPlane implements Inspector, StreamSink {
     return verdict;
   }
 
+  /** What an attempt came to: reconnaissance learns which ports are open and which refuse. */
+  #noteAnswer(view: PacketView, state: FirewallState): void {
+    if (view.proto === PROTO_TCP && (view.tcpFlags & TCP_RST) === 0) state.recon.accepted(view);
+    else state.recon.rejected(view);
+  }
+
   #dstVm(view: PacketView): number {
     return view.egress < 0 ? -1 : this.#p.portVm[view.egress]!;
   }
@@ -475,6 +489,12 @@ export class DataPlane implements Inspector, StreamSink {
 function leaveToWeb({ toServer, toClient, app, appProto }: Flow): void {
   toServer.inspectDone = toClient.inspectDone = true;
   if (app > 0 && appProto !== 'http') toServer.parseDone = toClient.parseDone = true;
+}
+
+/** SYN+ACK, RST to a SYN, or an ICMP error about what the other side sent. */
+function isFirstAnswer(view: PacketView, ct: number): boolean {
+  if (ct === CtState.RELATED) return view.proto === PROTO_ICMP || view.proto === PROTO_ICMPV6;
+  return view.proto === PROTO_TCP && !view.established && (view.tcpFlags & (TCP_SYN | TCP_RST)) !== 0;
 }
 
 /** A checksum that the packet's receiver would refuse it for. Those left to a card, or vouched for by one, are not looked at. */

@@ -6,7 +6,7 @@ import { adviseHugePages } from '@drawbridge/native';
 import {
   Budgets, ConnTrack, Defragmenter, EndCause, Expectations, FlowPool, FlowTable, M_ALERTED, S_DROPPED, StreamEngine, type Budget, type Flow,
 } from '../flow/index.js';
-import { Firewall, FirewallState, RECON_NAMES, Rejecter, type FirewallPolicy, type ReconKind } from '../firewall/index.js';
+import { Firewall, FirewallState, RECON_NAMES, ReconKind, Rejecter, type FirewallPolicy } from '../firewall/index.js';
 import { Ips, PortPolicies, type RuleBitmaps, type RuleSet } from '../ips/index.js';
 import { D_STRIDE, D_TS_SEC, D_TS_USEC, FrameBatch, PacketView } from '../packet/index.js';
 import {
@@ -472,7 +472,11 @@ export class Session implements RefusalHandler {
   }
 
   recon(view: PacketView, kind: ReconKind): void {
-    this.eve.firewall(view, 'recon', { detection: RECON_NAMES[kind], blocked_seconds: this.#reconBlockSeconds });
+    // Of a scan from many addresses no single one is the culprit.
+    const blocks = kind !== ReconKind.DISTRIBUTED_SCAN;
+    const detail = kind >= ReconKind.PORT_SCAN ? this.#firewallState?.recon.describe(view) : undefined;
+    const scan = detail && { protocol: detail.protocol, filtered: detail.filtered, ports: detail.ports, refused: detail.refused, hosts: detail.hosts, rejects: detail.rejects, open_ports: detail.openPorts };
+    this.eve.firewall(view, 'recon', { detection: RECON_NAMES[kind], blocked_seconds: blocks ? this.#reconBlockSeconds : 0, ...(scan === undefined ? {} : { scan }) });
   }
 
   engineError(view: PacketView, error: unknown): void {

@@ -144,9 +144,14 @@ export interface ReconConfig {
   /** Distinct host and port pairs that one source may fail or newly try within the window. */
   readonly scanTargets: number;
   readonly windowSeconds: number;
+  /** As windowSeconds, for refused attempts of patient scanners. */
+  readonly slowWindowSeconds: number;
   /** 0 = report only. */
   readonly blockSeconds: number;
+  /** Sources never reported; null = none. */
   readonly allow: AddressSet | null;
+  /** The only sources that are watched; null = all. */
+  readonly watch: AddressSet | null;
 }
 
 /** Everything the `firewall` section of a configuration says. */

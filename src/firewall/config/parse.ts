@@ -11,7 +11,7 @@ import { ADDRESS, MAC, PORT, parseItems, parseMatch, type Kind, type NamedLists 
 const SECTION_KEYS = ['lists', 'schedules', 'active_contexts', 'rules', 'policies', 'emergency', 'recon'];
 const POLICY_KEYS = ['extends', 'mode', 'stateful', 'posture', 'hygiene', 'implicit', 'rules'];
 const STATEFUL_KEYS = ['tcp', 'udp', 'icmp', 'deny_fragments', 'deny_congestion_flags', 'max_incoming_per_peer', 'max_outgoing_per_peer', 'max_half_open_per_peer'];
-const RECON_KEYS = ['enabled', 'scan', 'tcp_null', 'tcp_syn_fin', 'tcp_xmas', 'os_probe', 'scan_targets', 'window_seconds', 'block_seconds', 'allow'];
+const RECON_KEYS = ['enabled', 'scan', 'tcp_null', 'tcp_syn_fin', 'tcp_xmas', 'os_probe', 'scan_targets', 'window_seconds', 'slow_window_seconds', 'block_seconds', 'allow', 'watch'];
 const MAX_COUNT = 1_000_000;
 
 export interface ParsedFirewall {
@@ -222,7 +222,10 @@ class FirewallParser {
     const path = [...this.#where, 'recon'];
     rejectUnknownKeys(map, RECON_KEYS, path, this.#problems);
     const bool = (key: string): boolean => flag(map[key], true, [...path, key], this.#problems);
-    const allow = parseMatch<unknown, AddressSet>(map['allow'], ADDRESS as Kind<unknown, AddressSet>, lists, [...path, 'allow'], this.#problems);
+    const set = (key: string): AddressSet | null => {
+      const match = parseMatch<unknown, AddressSet>(map[key], ADDRESS as Kind<unknown, AddressSet>, lists, [...path, key], this.#problems);
+      return match === null || match === undefined ? null : match.not ? match.set.invert() : match.set;
+    };
     return {
       enabled: bool('enabled'),
       scan: bool('scan'),
@@ -233,7 +236,9 @@ class FirewallParser {
       scanTargets: this.#integer(map['scan_targets'], 25, 5, 60, [...path, 'scan_targets']),
       windowSeconds: this.#integer(map['window_seconds'], 60, 1, 3600, [...path, 'window_seconds']),
       blockSeconds: this.#integer(map['block_seconds'], 0, 0, 86_400, [...path, 'block_seconds']),
-      allow: allow === null || allow === undefined ? null : allow.not ? allow.set.invert() : allow.set,
+      slowWindowSeconds: this.#integer(map['slow_window_seconds'], 3600, 60, 86_400, [...path, 'slow_window_seconds']),
+      allow: set('allow'),
+      watch: set('watch'),
     };
   }
 

@@ -103,7 +103,7 @@ test('no false alarms', (t) => {
   const established = watcher();
   t.deepEqual(found(500, (i) => RECON_NAMES[established.observe(packet({ src: SCANNER, dst: VM, dport: i }), CtState.ESTABLISHED, Verdict.PASS)]), []);
   const slow = watcher();
-  t.deepEqual(found(40, (i) => denied(slow, { src: SCANNER, dst: VM, dport: 1 + i, seconds: i * 10 })), [], 'below the rate: 6 ports a minute');
+  t.deepEqual(found(20, (i) => denied(slow, { src: SCANNER, dst: VM, dport: 1 + i, seconds: i * 10 })), [], 'twenty ports, ten seconds apart');
   const multicast = watcher();
   t.deepEqual(found(300, (i) => denied(multicast, { src: VM, dst: '239.255.255.250', proto: 'udp', dport: 1000 + i })), []);
   const ecn = watcher();
@@ -146,4 +146,98 @@ test('bounded: a flood of sources evicts the quiet ones, not the scanner, and bl
   found(2000, (i) => invalid(recon, { src: `100.66.${i >> 8}.${i & 255}`, dst: VM, flags: 0 }));
   t.true(recon.blockedSources <= 256);
   t.true(recon.refused > 0, 'no room beside blocked sources');
+});
+
+/** The host's answer to a probe. */
+function answer(recon: Recon, spec: FrameSpec, flags: number): void {
+  const view = packet({ src: spec.dst!, dst: spec.src!, sport: spec.dport!, dport: spec.sport ?? 40000, flags, seconds: spec.seconds ?? 0 });
+  if ((flags & 4) !== 0) recon.rejected(view);
+  else recon.accepted(view);
+}
+
+test('refusals of the hosts themselves count: a permitted sweep over closed ports is a network scan', (t) => {
+  const recon = watcher();
+  const hits = found(60, (i) => {
+    const spec = { src: SCANNER, dst: `10.0.1.${i}`, dport: 22 };
+    const kind = permitted(recon, spec);
+    answer(recon, spec, 0x14);
+    return kind;
+  });
+  t.deepEqual(hits.map((h) => h[1]), ['network_scan']);
+  t.true(hits[0]![0] < 32);
+  const detail = recon.describe(packet({ src: SCANNER, dst: VM }));
+  t.false(detail.filtered);
+  t.true(detail.rejects >= 25);
+});
+
+test('events tell what the scan found', (t) => {
+  const recon = watcher();
+  found(40, (i) => {
+    const spec = { src: SCANNER, dst: VM, dport: 20 + i };
+    const kind = permitted(recon, spec);
+    if (spec.dport === 22 || spec.dport === 53) answer(recon, spec, 0x12);
+    return kind;
+  });
+  const detail = recon.describe(packet({ src: SCANNER, dst: VM }));
+  t.deepEqual(detail.openPorts, [22, 53]);
+  t.is(detail.protocol, 'tcp');
+  t.true(detail.filtered);
+  t.true(detail.ports >= 35 && detail.ports <= 45);
+});
+
+test('patient scanners: one port in two minutes is found over the long window', (t) => {
+  const recon = watcher();
+  const hits = found(40, (i) => denied(recon, { src: SCANNER, dst: VM, dport: 1 + i, seconds: i * 90 }));
+  t.deepEqual(hits.map((h) => h[1]).slice(0, 1), ['port_scan']);
+  t.true(hits[0]![0] >= 24 && hits[0]![0] < 32);
+  const patient = watcher({ slow_window_seconds: 600 });
+  t.deepEqual(found(40, (i) => denied(patient, { src: SCANNER, dst: VM, dport: 1 + i, seconds: i * 90 })), [], 'below the rate of the shorter window');
+});
+
+test('a scan in fragments too small for a TCP header', (t) => {
+  const recon = watcher();
+  const probe = (i: number): string => {
+    const view = packet({ src: SCANNER, dst: VM, fragment: { offset: 0, more: true }, dport: 1 + i });
+    return RECON_NAMES[recon.observe(view, CtState.UNTRACKED, Verdict.DROP)];
+  };
+  t.deepEqual(found(100, probe).map((h) => h[1]), ['port_scan']);
+  const rest = (i: number): string => RECON_NAMES[recon.observe(packet({ src: '203.0.113.9', dst: VM, fragment: { offset: 8 * (1 + i), more: true } }), CtState.UNTRACKED, Verdict.DROP)];
+  t.deepEqual(found(100, rest), [], 'later fragments show no port');
+});
+
+test('IP protocol scan', (t) => {
+  const recon = watcher();
+  const hits = found(200, (i) => denied(recon, { src: SCANNER, dst: VM, proto: 60 + i, payload: 8 }));
+  t.deepEqual(hits.map((h) => h[1]), ['port_scan']);
+  t.is(recon.describe(packet({ src: SCANNER, dst: VM, proto: 200 })).protocol, 'ip');
+});
+
+test('decoys: several scanners at one target are one scan', (t) => {
+  const recon = watcher();
+  const kinds = found(300, (i) => denied(recon, { src: `203.0.113.${i % 6}`, dst: VM, dport: 1 + Math.floor(i / 6) })).map((h) => h[1]);
+  t.is(kinds.filter((k) => k === 'decoy_scan').length, 1);
+  t.is(kinds.filter((k) => k === 'port_scan').length, 5);
+  const apart = watcher();
+  const later = found(300, (i) => denied(apart, { src: `203.0.113.${Math.floor(i / 50)}`, dst: VM, dport: 1 + (i % 50), seconds: Math.floor(i / 50) * 5 }));
+  t.deepEqual([...new Set(later.map((h) => h[1]))], ['port_scan'], 'one after the other they are scanners of their own');
+});
+
+test('distributed: many sources, each below the threshold; never two strangers alone', (t) => {
+  const recon = watcher({ block_seconds: 60 });
+  const kinds = found(400, (i) => denied(recon, { src: `203.0.113.${i % 40}`, dst: VM, dport: 1 + i }));
+  t.deepEqual(kinds.map((h) => h[1]), ['distributed_scan']);
+  t.is(recon.blockedSources, 0, 'no single source is to blame');
+  const two = watcher();
+  t.deepEqual(found(44, (i) => denied(two, { src: `203.0.113.${i % 2}`, dst: VM, dport: 1 + i })), []);
+});
+
+test('after a restart the old connections of a busy client are no scan', (t) => {
+  const recon = watcher();
+  t.deepEqual(found(300, (i) => invalid(recon, { src: VM, dst: `198.51.${i >> 8}.${i & 255}`, sport: 40000 + i, dport: 443, flags: 0x18, payload: 50 })), []);
+});
+
+test('watch list', (t) => {
+  const recon = watcher({ watch: '203.0.113.0/24' });
+  t.is(invalid(recon, { src: SCANNER, dst: VM, flags: 0 }), 'tcp_null');
+  t.is(invalid(recon, { src: '198.51.100.1', dst: VM, flags: 0 }), 'none');
 });
