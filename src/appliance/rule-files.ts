@@ -25,6 +25,7 @@ export function compileRulesInSteps(sources: readonly RuleSource[], registry: Pr
     vars: ruleVars(settings.variables),
     generation: generation ?? 1,
     readFile: readBeside,
+    inlineStreams: settings.enforce || settings.streamInline,
     ...(cache ? { cache } : {}),
     ...(previous ? { previous, names: previous.names, datasets: previous.datasets.next() } : {}),
     ...classificationBeside(sources),

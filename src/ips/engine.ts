@@ -295,7 +295,9 @@ export class Ips {
     if (view.payloadLen > 0) {
       candidates.addAll(rules.payloadAlways[slot]!.of(view.dstPort));
       const group = rules.packetGroups[slot]!;
-      if (group !== null) group.scan(view.buf, view.payloadOff, view.payloadLen, this.#hits, candidates);
+      if (group !== null && !this.#searchedWithStream(view, flow, state)) {
+        group.scan(view.buf, view.payloadOff, view.payloadLen, this.#hits, candidates, serverPort(view));
+      }
     }
     if (state === null) {
       candidates.addAll(rules.ipOnly[slot]!);
@@ -326,6 +328,15 @@ export class Ips {
     if (this.#half !== null) this.#closeStream(state, view.flowDir);
   }
 
+  /** The payload is just what is new in the stream, and one database serves both: the search of the stream will find everything. */
+  #searchedWithStream(view: PacketView, flow: Flow | null, state: FlowDetect | null): boolean {
+    if (!this.rules.inlineStreams || view.proto !== PROTO_TCP || flow === null || state === null) return false;
+    const dir = view.flowDir;
+    const half = flow.half(dir);
+    const scanned = state.scanned[dir]!;
+    return half.open && half.base + half.len - scanned === view.payloadLen && !this.#leftOut(view, half, scanned);
+  }
+
   /** Find stream rules by the new bytes of the stream (plus overlap), or by the packet when no stream took them. */
   #collectStream(view: PacketView, flow: Flow | null, state: FlowDetect | null, dir: number): void {
     const { rules } = this;
@@ -336,7 +347,8 @@ export class Ips {
     if (half === null || state === null || !half.open || this.#leftOut(view, half, state.scanned[dir]!)) {
       if (view.payloadLen === 0 || idle) return;
       this.#streamless = true;
-      if (group !== null) group.scan(view.buf, view.payloadOff, view.payloadLen, this.#hits, this.#candidates);
+      // One database for both has searched the packet already.
+      if (group !== null && !rules.inlineStreams) group.scan(view.buf, view.payloadOff, view.payloadLen, this.#hits, this.#candidates, serverPort(view));
       this.#candidates.addAll(always);
       return;
     }
@@ -361,7 +373,7 @@ export class Ips {
     this.#streamRows = dir === 0 ? state.rowsToServer : state.rowsToClient;
     if (group !== null) {
       const from = Math.max(half.base, scanned - group.maxLength + 1);
-      group.scan(half.buf, from - half.base, end - from, this.#hits, this.#candidates);
+      group.scan(half.buf, from - half.base, end - from, this.#hits, this.#candidates, serverPort(view));
     }
     this.#candidates.addAll(always);
     const rows = this.#streamRows;
@@ -589,6 +601,11 @@ export class Ips {
     view.ruleSid = state.dropSid;
     return Verdict.DROP;
   }
+}
+
+/** Destination to the server, source from it. */
+function serverPort({ flowDir, srcPort, dstPort }: PacketView): number {
+  return flowDir === 0 ? dstPort : srcPort;
 }
 
 /** Nothing waits for the bytes of this direction: reassembly may let go of them. */

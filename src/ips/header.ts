@@ -61,6 +61,8 @@ function compare6(bounds: Uint32Array, row: number, w0: number, w1: number, w2: 
   return (bounds[at]! - w0) || (bounds[at + 1]! - w1) || (bounds[at + 2]! - w2) || (bounds[at + 3]! - w3);
 }
 
+export const PORT_COUNT = 65536;
+
 /** One bit per port. */
 export class PortBitmap {
   readonly #bits = new Uint32Array(2048);
@@ -73,6 +75,19 @@ export class PortBitmap {
 
   contains(port: number): boolean {
     return (this.#bits[port >>> 5]! & (1 << (port & 31))) !== 0;
+  }
+
+  /** Tell every port whose predecessor is not on its side of the set. */
+  forEachChange(tell: (port: number) => void): void {
+    let inside = this.contains(0);
+    for (let word = 0; word < this.#bits.length; word++) {
+      if (this.#bits[word] === (inside ? 0xffff_ffff : 0)) continue;
+      for (let port = word * 32; port < word * 32 + 32; port++) {
+        if (this.contains(port) === inside) continue;
+        inside = !inside;
+        tell(port);
+      }
+    }
   }
 }
 

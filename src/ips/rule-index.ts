@@ -6,7 +6,9 @@
 import { PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, TCP_SYN } from '../packet/index.js';
 import type { BufferSpec } from '../protocols/index.js';
 import type { AppCatalog } from './app-catalog.js';
+import type { PortBitmap } from './header.js';
 import { PatternGroupBuilder, type PatternCache, type PatternGroup } from './pattern-group.js';
+import { PortFilter } from './port-filter.js';
 import { PortLists } from './port-lists.js';
 import { RuleAction, RuleKind, type CompiledRule } from './rule.js';
 import { MAX_ENGINES } from './state/flow-detect.js';
@@ -118,20 +120,38 @@ export class IndexBuilder {
   #maxPatterns = 0;
   readonly #groups = new Map<string, PatternGroup>();
 
-  /** @param rules in the order of judgement, with their index. @param prefilter false: every rule is judged on everything */
+  /**
+   * @param rules in the order of judgement, with their index
+   * @param prefilter false: every rule is judged on everything
+   * @param inlineStreams one database over TCP packets and streams
+   */
   constructor(
     readonly rules: readonly CompiledRule[],
     readonly apps: AppCatalog,
     readonly cache: PatternCache | null,
     readonly prefilter: boolean,
+    readonly inlineStreams: boolean,
   ) {}
 
   *build(): Steps<RuleIndex> {
-    const { rules } = this;
+    const { rules, inlineStreams } = this;
+    const onPacket = (rule: CompiledRule, slot: number): boolean => rule.kind === RuleKind.PAYLOAD && (slot >> 1 === CLASS_TCP ? rule.onTcpPacket : rule.onPacket) && inPacketSlot(rule, slot);
+    const onStream = (rule: CompiledRule, dir: number): boolean => rule.kind === RuleKind.PAYLOAD && rule.onStream && goes(rule, dir);
     const payloadAlways: Int32Array[] = [];
-    const packetGroups = yield* this.#groupsOf(CLASSES * 2, (rule, slot) => rule.kind === RuleKind.PAYLOAD && (slot >> 1 === CLASS_TCP ? rule.onTcpPacket : rule.onPacket) && inPacketSlot(rule, slot), payloadAlways);
+    const packetGroups: (PatternGroup | null)[] = [];
+    for (let slot = 0; slot < CLASSES * 2; slot++) {
+      payloadAlways.push(this.#listOf((rule) => onPacket(rule, slot) && !this.#searched(rule)));
+      const elsewhere = inlineStreams && slot >> 1 === CLASS_TCP;
+      packetGroups.push(elsewhere ? null : yield* this.#groupOf((rule) => onPacket(rule, slot), () => false, slot & 1));
+    }
     const streamAlways: Int32Array[] = [];
-    const streamGroups = yield* this.#groupsOf(2, (rule, slot) => rule.kind === RuleKind.PAYLOAD && rule.onStream && goes(rule, slot), streamAlways, (rule, slot) => rule.payloadPattern !== null && goes(rule, slot));
+    const streamGroups: (PatternGroup | null)[] = [];
+    for (let dir = 0; dir < 2; dir++) {
+      const tcp = CLASS_TCP * 2 + dir;
+      streamAlways.push(this.#listOf((rule) => onStream(rule, dir) && !this.#searched(rule)));
+      streamGroups.push(yield* this.#groupOf((rule) => onStream(rule, dir) || (inlineStreams && onPacket(rule, tcp)), (rule) => rule.payloadPattern !== null && goes(rule, dir), dir));
+      if (inlineStreams) packetGroups[tcp] = streamGroups[dir]!;
+    }
     const always = (rule: CompiledRule, slot: number): boolean => rule.kind === RuleKind.PACKET && rule.decodeEvents.length === 0 && inPacketSlot(rule, slot);
     const packetAlways = yield* this.#lists(CLASSES * 2, (rule, slot) => always(rule, slot) && (slot >> 1 !== CLASS_TCP || takesFlags(rule, false)));
     const synAlways = yield* this.#lists(2, (rule, slot) => always(rule, CLASS_TCP * 2 + slot) && takesFlags(rule, true));
@@ -179,40 +199,36 @@ export class IndexBuilder {
     return out;
   }
 
-  /** One database per slot over the rules it takes; those without pattern go to `always`. `marks` adds rules by their payloadPattern. */
-  *#groupsOf(
-    slots: number,
-    takes: (rule: CompiledRule, slot: number) => boolean,
-    always: Int32Array[],
-    marks: (rule: CompiledRule, slot: number) => boolean = () => false,
-  ): Steps<(PatternGroup | null)[]> {
-    const groups: (PatternGroup | null)[] = [];
-    for (let slot = 0; slot < slots; slot++) {
-      const own = this.rules.filter((rule) => takes(rule, slot));
-      const searched = own.filter((rule) => this.#searched(rule));
-      always[slot] = Int32Array.from(own.filter((rule) => !this.#searched(rule)), (rule) => rule.index);
-      yield;
-      groups.push(yield* this.#group(searched, true, this.prefilter ? this.rules.filter((rule) => marks(rule, slot)) : []));
-    }
-    return groups;
+  #listOf(takes: (rule: CompiledRule) => boolean): Int32Array {
+    return Int32Array.from(this.rules.filter(takes), (rule) => rule.index);
+  }
+
+  /** A database over the patterns of the rules it takes, and over the payload patterns of those that `marks` takes. */
+  *#groupOf(takes: (rule: CompiledRule) => boolean, marks: (rule: CompiledRule) => boolean, dir: number): Steps<PatternGroup | null> {
+    const searched = this.rules.filter((rule) => this.#searched(rule) && takes(rule));
+    yield;
+    return yield* this.#group(searched, true, this.prefilter ? this.rules.filter(marks) : [], dir);
   }
 
   #searched(rule: CompiledRule): boolean {
     return rule.fastPattern !== null && this.prefilter;
   }
 
-  *#group(rules: readonly CompiledRule[], large: boolean, marked: readonly CompiledRule[] = []): Steps<PatternGroup | null> {
+  /** @param dir of packets whose port near the server is looked at, -1 = ports do not count */
+  *#group(rules: readonly CompiledRule[], large: boolean, marked: readonly CompiledRule[], dir: number): Steps<PatternGroup | null> {
     if (rules.length + marked.length === 0) return null;
-    const key = `${rules.map((rule) => rule.index).join(',')};${marked.map((rule) => rule.index).join(',')}`;
+    const key = `${dir};${rules.map((rule) => rule.index).join(',')};${marked.map((rule) => rule.index).join(',')}`;
     let group = this.#groups.get(key);
     if (group === undefined) {
-      const builder = new PatternGroupBuilder();
+      const portsOf = (rule: CompiledRule): PortBitmap | null => (dir < 0 ? null : serverPorts(rule, dir));
+      const builder = new PatternGroupBuilder(dir < 0 ? null : new PortFilter([...rules, ...marked].map(portsOf).filter((set) => set !== null)));
+      yield;
       let added = 0;
       for (const rule of rules) {
-        builder.add(rule.fastPattern!, rule.index);
+        builder.add(rule.fastPattern!, rule.index, portsOf(rule));
         if (++added % STEP_PATTERNS === 0) yield;
       }
-      for (const rule of marked) builder.add(rule.payloadPattern!, rule.index);
+      for (const rule of marked) builder.add(rule.payloadPattern!, rule.index, portsOf(rule));
       group = yield* builder.build(this.cache, large);
       this.#maxPatterns = Math.max(this.#maxPatterns, group.patterns);
       this.#groups.set(key, group);
@@ -251,7 +267,7 @@ export class IndexBuilder {
     });
     const engines: TxEngine[] = [];
     for (const { list, spec, transforms } of joined(sources, dir)) {
-      const group = yield* this.#group(list, spec.streaming === true);
+      const group = yield* this.#group(list, spec.streaming === true, [], -1);
       engines.push(new TxEngine(spec, transforms, group!));
     }
     engines.sort((a, b) => a.spec.minProgress - b.spec.minProgress);
@@ -268,6 +284,15 @@ function keepsSyns(rule: CompiledRule): boolean {
     takesFlags(rule, true) &&
     !rule.packetMatches.some((match) => match.afterHandshake)
   );
+}
+
+/**
+ * The ports one of which a packet of direction `dir` must have for the rule: to the server its destination, from the server
+ * its source. null = any.
+ */
+function serverPorts({ header }: CompiledRule, dir: number): PortBitmap | null {
+  if (header.bidirectional) return null;
+  return dir === 0 ? header.destinationPorts : header.sourcePorts;
 }
 
 /** Rules whose fast pattern lies in one buffer. */

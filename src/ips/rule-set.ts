@@ -25,6 +25,11 @@ export interface RuleSetOptions extends CompileOptions {
   readonly generation?: number;
   /** Judge every rule on everything instead of asking the databases: slow, and what tests compare with. */
   readonly withoutPrefilter?: boolean;
+  /**
+   * TCP payloads and streams are searched by one database, for engines that look at both with every packet. Default false:
+   * engines that look at streams in pieces search them with one of their own.
+   */
+  readonly inlineStreams?: boolean;
   /** The rules that judge now; state about rules that stay as they are is carried over. */
   readonly previous?: RuleSet;
 }
@@ -42,6 +47,8 @@ export class RuleSet {
   readonly generation: number;
   /** Patterns in the largest database: how many hits one scan may have. */
   readonly maxPatterns: number;
+  /** The TCP databases over packets are those over streams. */
+  readonly inlineStreams: boolean;
   /** [class][direction] databases over packet payloads; [direction] databases over TCP streams. */
   readonly packetGroups: readonly (PatternGroup | null)[];
   readonly streamGroups: readonly (PatternGroup | null)[];
@@ -91,6 +98,7 @@ export class RuleSet {
     const added = (list: Int32Array): Int32Array => list.filter((rule) => !inherited.has(rule));
     this.ipOnlyAdded = index.ipOnly.map(added);
     this.protocolOnlyAdded = index.protocolOnly.map(added);
+    this.inlineStreams = options.inlineStreams ?? false;
     this.packetGroups = index.packetGroups;
     this.streamGroups = index.streamGroups;
     this.packetAlways = index.packetAlways;
@@ -147,7 +155,7 @@ export class RuleSet {
     rules.forEach((rule, index) => {
       rule.index = index;
     });
-    const index = yield* new IndexBuilder(rules, compiler.context.apps, options.cache ?? null, options.withoutPrefilter !== true).build();
+    const index = yield* new IndexBuilder(rules, compiler.context.apps, options.cache ?? null, options.withoutPrefilter !== true, options.inlineStreams === true).build();
     return new RuleSet(rules, chosen, refusals, compiler.context, index, options);
   }
 
