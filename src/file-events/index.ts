@@ -38,3 +38,5 @@ export { FileService, type FileServiceOptions } from './service.js';
 export { MountedPartition, partitionsOf, type Partition } from './scan/disk-image.js';
 export { LocalTree } from './scan/local-tree.js';
 export type { ScanRate, ScanRecord } from './scan/scan-job.js';
+export { driverPolicy, driversSchema, vmDriverSchema, type DriversConfig, type VmDriverConfig } from './server/config.js';
+export { probe, type ProbeTarget } from './server/probe.js';

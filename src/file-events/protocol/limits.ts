@@ -83,6 +83,8 @@ export const Capability = {
   DESCRIPTORS: 1 << 5,
   /** Keeps verdicts in the kernel (ignore marks) until the file is modified. */
   KERNEL_CACHE: 1 << 6,
+  /** No driver but a check of token and policy: it sends no events and takes nobody's place. */
+  PROBE: 1 << 30,
 } as const;
 
 export const EventKind = { OPEN: 1, OPEN_EXEC: 2, ACCESS: 3, CLOSE_WRITE: 4 } as const;

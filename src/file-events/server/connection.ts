@@ -7,7 +7,7 @@ import { closeFd } from '@drawbridge/native';
 import type { Digested, Disposition, DriverSession, LogChunk, OpenedFile, RestoredMeta } from '../handler.js';
 import { decodeMessage, encodeMessage } from '../protocol/codec.js';
 import {
-  FileVerdict, MAX_CHUNK, MAX_OUTSTANDING, MAX_PENDING_DESCRIPTORS, MessageType, NONCE_BYTES, REFUSAL_NAMES, Refusal, VERSION,
+  Capability, FileVerdict, MAX_CHUNK, MAX_OUTSTANDING, MAX_PENDING_DESCRIPTORS, MessageType, NONCE_BYTES, REFUSAL_NAMES, Refusal, VERSION,
 } from '../protocol/limits.js';
 import type { ApplianceMessage, Data, Digest, DriverConfig, DriverMessage, DriverStats, Entries, Entry, EventMessage, Hello, IdentityKey, LogData, Opened, Result } from '../protocol/messages.js';
 import { FrameSplitter } from '../protocol/splitter.js';
@@ -326,6 +326,7 @@ export class DriverConnection implements DriverSession, TransportReader {
         this.#logData(m);
         return;
       case T.CHANGE:
+        if ((this.capabilities & Capability.PROBE) !== 0) throw new ProtocolError('a probe has no changes');
         this.#host.counters.changes++;
         this.#host.handler.changed({ kind: m.kind, path: m.path, process: m.process, mount: this.#config?.mounts[m.mount]?.path ?? '', session: this });
         return;
@@ -355,6 +356,7 @@ export class DriverConnection implements DriverSession, TransportReader {
 
   #event(m: EventMessage): void {
     if (this.#events.size >= MAX_OUTSTANDING) throw new ProtocolError('too many events at a time');
+    if ((this.capabilities & Capability.PROBE) !== 0) throw new ProtocolError('a probe has no events');
     if (this.#events.has(m.id)) throw new ProtocolError('event id in use');
     const fd = this.#takeDescriptor(m.descriptor);
     const { counters } = this.#host;

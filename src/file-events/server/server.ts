@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { DriverSession, FileEventHandler } from '../handler.js';
-import { MessageType, Refusal, VERSION } from '../protocol/limits.js';
+import { Capability, MessageType, Refusal, VERSION } from '../protocol/limits.js';
 import type { DriverConfig, Hello } from '../protocol/messages.js';
 import { applianceProof, driverProof, sameProof } from '../protocol/proof.js';
 import { DriverConnection } from './connection.js';
@@ -47,14 +47,14 @@ export class DriverServer implements ConnectionHost {
   readonly #tls: TlsListener[] = [];
   readonly #connections = new Set<DriverConnection>();
   readonly #sessions = new Map<string, DriverConnection>();
-  readonly #policies = new Map<string, DriverPolicy>();
+  readonly #vms: Map<string, VmAccess>;
   readonly #timer: NodeJS.Timeout;
   #epoch = 0;
 
   constructor(options: ServerOptions, handler: FileEventHandler) {
     this.#options = options;
     this.handler = handler;
-    for (const [vm, access] of options.vms) this.#policies.set(vm, access.policy);
+    this.#vms = new Map(options.vms);
     this.#hub = new LocalHub((transport) => this.#connect(transport), options.log);
     this.#timer = setInterval(() => this.tick(), TICK_MS);
     this.#timer.unref();
@@ -99,11 +99,28 @@ export class DriverServer implements ConnectionHost {
     for (const session of this.#sessions.values()) session.forget(epoch);
   }
 
-  /** @throws RangeError for a VM that the server does not know */
+  /** The policy of a VM, or a new one that its driver hears of at once. @throws RangeError for a VM that the server does not know */
   setPolicy(vm: string, policy: DriverPolicy): void {
-    if (!this.#options.vms.has(vm)) throw new RangeError(`there is no VM "${vm}"`);
-    this.#policies.set(vm, policy);
+    const access = this.#vms.get(vm);
+    if (access === undefined) throw new RangeError(`there is no VM "${vm}"`);
+    this.#vms.set(vm, { ...access, policy });
     this.#sessions.get(vm)?.configure(this.#configOf(vm));
+  }
+
+  /** Who may connect from now on, and their policies. A driver whose VM, token or origin is not in force any more is sent away. */
+  setVms(vms: ReadonlyMap<string, VmAccess>): void {
+    for (const [vm, before] of [...this.#vms]) {
+      const after = vms.get(vm);
+      if (after === undefined) this.#vms.delete(vm);
+      const session = this.#sessions.get(vm);
+      if (session === undefined) continue;
+      if (after === undefined || after.token !== before.token || wrongOrigin(after, session.peerInfo) !== null) session.refuse(Refusal.CREDENTIALS, 'the settings of this VM have changed');
+    }
+    for (const [vm, access] of vms) {
+      const before = this.#vms.get(vm);
+      this.#vms.set(vm, access);
+      if (JSON.stringify(before?.policy) !== JSON.stringify(access.policy)) this.#sessions.get(vm)?.configure(this.#configOf(vm));
+    }
   }
 
   /** Look at the clock; called every second by the server itself. */
@@ -135,20 +152,24 @@ export class DriverServer implements ConnectionHost {
 
   admit(hello: Hello, nonce: Uint8Array, peer: PeerInfo): { readonly reason: Refusal; readonly text: string } | null {
     if (hello.version !== VERSION) return { reason: Refusal.VERSION, text: `version ${hello.version}; this appliance speaks ${VERSION}` };
-    const access = this.#options.vms.get(hello.vm);
+    const access = this.#vms.get(hello.vm);
     // The same work and the same answer whether the name or the token is wrong.
     const proof = driverProof(access?.token ?? '', nonce, hello.nonce, hello.vm);
     if (!sameProof(proof, hello.proof) || access === undefined) return { reason: Refusal.PROOF, text: 'unknown VM or wrong token' };
-    if (peer.kind === 'unix' && !access.uids.includes(peer.uid)) return { reason: Refusal.CREDENTIALS, text: `user id ${peer.uid} may not speak for this VM` };
-    if (peer.kind === 'vsock' && access.cid !== undefined && access.cid !== peer.cid) return { reason: Refusal.CREDENTIALS, text: `context id ${peer.cid} is not that of this VM` };
-    return null;
+    const wrong = wrongOrigin(access, peer);
+    return wrong === null ? null : { reason: Refusal.CREDENTIALS, text: wrong };
   }
 
   prove(hello: Hello, nonce: Uint8Array): Uint8Array {
-    return applianceProof(this.#options.vms.get(hello.vm)!.token, nonce, hello.nonce, hello.vm);
+    return applianceProof(this.#vms.get(hello.vm)!.token, nonce, hello.nonce, hello.vm);
   }
 
   authenticated(connection: DriverConnection): void {
+    if ((connection.capabilities & Capability.PROBE) !== 0) {
+      // Somebody checks token and policy (`drawbridge driver test`): the VM's driver stays who it is.
+      connection.configure(this.#configOf(connection.vm));
+      return;
+    }
     const before = this.#sessions.get(connection.vm);
     this.#sessions.set(connection.vm, connection);
     if (before !== undefined) {
@@ -167,13 +188,14 @@ export class DriverServer implements ConnectionHost {
       this.log(`driver connection ended (${connection.peer}): ${reason}`);
       return;
     }
+    if ((connection.capabilities & Capability.PROBE) !== 0) return;
     if (this.#sessions.get(connection.vm) === connection) this.#sessions.delete(connection.vm);
     this.log(`driver of ${connection.vm} disconnected: ${reason}`);
     this.handler.disconnected(connection, reason);
   }
 
   #configOf(vm: string): DriverConfig {
-    return { type: MessageType.CONFIG, epoch: this.#epoch, ...this.#policies.get(vm)! };
+    return { type: MessageType.CONFIG, epoch: this.#epoch, ...this.#vms.get(vm)!.policy };
   }
 
   #connect(transport: Transport): DriverConnection | null {
@@ -187,4 +209,10 @@ export class DriverServer implements ConnectionHost {
     this.#connections.add(connection);
     return connection;
   }
+}
+
+function wrongOrigin(access: VmAccess, peer: PeerInfo): string | null {
+  if (peer.kind === 'unix' && !access.uids.includes(peer.uid)) return `user id ${peer.uid} may not speak for this VM`;
+  if (peer.kind === 'vsock' && access.cid !== undefined && access.cid !== peer.cid) return `context id ${peer.cid} is not that of this VM`;
+  return null;
 }
