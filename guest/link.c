@@ -20,7 +20,9 @@
 #define ANSWER_ROOM (MAX_FRAME + 32 * 1024)
 #define HANDSHAKE_MS 5000
 #define BACKOFF_MIN_MS 100
-#define BACKOFF_MAX_MS 5000
+// A refused driver waits longest; one that finds nobody looks often, since processes may be refused meanwhile.
+#define BACKOFF_MAX_MS 1000
+#define REFUSED_MS 5000
 
 int link_fd = -1;
 bool link_up;
@@ -356,8 +358,8 @@ static void on_welcome(struct reader *r) {
   prove("drawbridge appliance 1", proof);
   for (int i = 0; i < SHA256_BYTES; i++) different |= proof[i] ^ claimed[i];
   if (r->bad || different != 0) {
+    backoff = REFUSED_MS;
     link_close("the other end does not know the token: it is not the appliance");
-    backoff = BACKOFF_MAX_MS;
     return;
   }
   struct ucred peer;
@@ -507,7 +509,7 @@ static void on_frame(const uint8_t *frame, size_t length) {
     get_u8(&r);
     get_text(&r, text, 255);
     log_line("refused by the appliance: %s", text);
-    backoff = BACKOFF_MAX_MS;
+    backoff = REFUSED_MS;
     link_close("refused");
     return;
   }

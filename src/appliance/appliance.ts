@@ -12,6 +12,7 @@ import { SpscRing } from '../util/index.js';
 import type { Config, LoadedConfig } from './config/load.js';
 import { collectGarbage } from './collect-garbage.js';
 import { FileSink } from './events/sink.js';
+import { DriverServing, servesDrivers } from './driver-serving.js';
 import { FileScanning } from './file-scanning.js';
 import { createRegistry } from './metrics/metrics.js';
 import { serveMetrics, type MetricsServer } from './metrics/server.js';
@@ -52,6 +53,7 @@ export class Appliance {
   readonly #onEvent: ((line: string) => void) | null;
   readonly #file: string;
   #files: FileScanning | null = null;
+  #drivers: DriverServing | null = null;
   #worker: Worker | null = null;
   #metrics: MetricsServer | null = null;
   #drainTimer: NodeJS.Timeout | null = null;
@@ -82,6 +84,11 @@ export class Appliance {
     });
   }
 
+  /** Drivers of VMs; null when none may connect. */
+  get drivers(): DriverServing | null {
+    return this.#drivers;
+  }
+
   /** File scanning; null while it is off. */
   get files(): FileService | null {
     return this.#files?.service ?? null;
@@ -94,6 +101,10 @@ export class Appliance {
       if (this.config.files.enabled) {
         this.#files = new FileScanning({ config: this.config, file: this.#file, write: (line) => this.#event(line), log: this.#log });
         await this.#files.start();
+        if (servesDrivers(this.config)) {
+          this.#drivers = new DriverServing(this.config, this.#file, this.#files.service.handler, this.#log);
+          await this.#drivers.start();
+        }
       }
       await this.#startWorker();
       const { listen } = this.config.metrics;
@@ -106,6 +117,7 @@ export class Appliance {
           macCapacity: this.config.switch.mac_table_size,
           version: VERSION,
           files: this.files,
+          drivers: this.#drivers?.server ?? null,
         });
         this.#metrics = await serveMetrics(listen, registry, () => (this.#state === 'running' ? undefined : `data plane is ${this.#state}`));
         this.metricsUrl = this.#metrics.url;
@@ -169,10 +181,20 @@ export class Appliance {
     return next;
   }
 
+  /** @throws ReloadRefused when a token cannot be read. @returns what puts the new settings of drivers in force */
+  #prepareDrivers(config: Config): (() => void) | undefined {
+    try {
+      return this.#drivers?.prepare(config);
+    } catch (error) {
+      throw new ReloadRefused([(error as Error).message]);
+    }
+  }
+
   async #reload(): Promise<void> {
     try {
       if (this.#state !== 'running') throw new ReloadRefused([`the data plane is ${this.#state}`]);
       const candidate = await prepareReload(this.#input.file, this.config, new Set(this.refusals.map(refusalKey)));
+      const takeDrivers = this.#prepareDrivers(candidate.config);
       const generation = this.generation + 1;
       const inForce = new Promise<number>((settle, reject) => {
         this.#reloading = { settle, reject };
@@ -181,6 +203,7 @@ export class Appliance {
       this.rules = await inForce;
       this.generation = generation;
       this.config = candidate.config;
+      takeDrivers?.();
       this.refusals = candidate.refusals;
       this.counters.add(G_RELOADS, 1);
       // Rule texts and databases in shared memory go when both threads have let go of them.
@@ -213,6 +236,9 @@ export class Appliance {
       } else await worker.terminate();
     }
     this.#channel.port1.close();
+    const drivers = this.#drivers;
+    this.#drivers = null;
+    await drivers?.close();
     const files = this.#files;
     this.#files = null;
     await files?.close();

@@ -1,6 +1,7 @@
 /** The command line: one sub-command a file under commands/. Each returns the exit code: 0 fine, 1 failed, 2 bad usage. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CaptureError } from '../packet/index.js';
+import { addDriverCommands } from './commands/driver-cli.js';
 import { addFileCommands } from './commands/files-cli.js';
 import { VERSION } from './version.js';
 
@@ -122,9 +123,11 @@ export async function main(argv: readonly string[]): Promise<number> {
       const { webCheck } = await import('./commands/web.js');
       code = await webCheck(files);
     });
-  addFileCommands(program, (c) => {
+  const done = (c: number): void => {
     code = c;
-  });
+  };
+  addFileCommands(program, done);
+  addDriverCommands(program, done);
 
   try {
     await program.parseAsync([...argv]);

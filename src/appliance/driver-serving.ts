@@ -22,14 +22,29 @@ export function readToken(path: string): string {
   return token;
 }
 
-/** @throws Error that names the VM and what is wrong with it */
-function accessOf(config: Config, base: string, log: (text: string) => void): Map<string, VmAccess> {
+function tokenOf(file: string, tokens: Map<string, string>): string {
+  try {
+    const token = readToken(file);
+    tokens.set(file, token);
+    return token;
+  } catch (error) {
+    const before = (error as NodeJS.ErrnoException).code === 'EACCES' ? tokens.get(file) : undefined;
+    if (before === undefined) throw error;
+    return before;
+  }
+}
+
+/**
+ * @param tokens read before, used where the file may not be read any more; those read now are added
+ * @throws Error that names the VM and what is wrong with it
+ */
+function accessOf(config: Config, base: string, log: (text: string) => void, tokens: Map<string, string>): Map<string, VmAccess> {
   const table = new Map<string, VmAccess>();
   for (const [name, { driver }] of Object.entries(config.vms)) {
     if (driver === undefined) continue;
     const file = resolve(base, driver.token_file);
     try {
-      const token = readToken(file);
+      const token = tokenOf(file, tokens);
       if ((statSync(file).mode & 0o077) !== 0) log(`vms.${name}.driver: ${file} can be read by others`);
       table.set(name, { token, uids: driver.users, policy: driverPolicy(driver, config.drivers), ...(driver.cid === undefined ? {} : { cid: driver.cid }) });
     } catch (error) {
@@ -41,7 +56,9 @@ function accessOf(config: Config, base: string, log: (text: string) => void): Ma
 
 export class DriverServing {
   readonly server: DriverServer;
-  readonly #config: Config;
+  #config: Config;
+  /** By file: after the privileges are gone, those read before serve on. */
+  readonly #tokens = new Map<string, string>();
   readonly #base: string;
   readonly #log: (text: string) => void;
 
@@ -53,7 +70,7 @@ export class DriverServing {
     this.#config = config;
     this.#base = dirname(resolve(file));
     this.#log = log;
-    const vms = accessOf(config, this.#base, log);
+    const vms = accessOf(config, this.#base, log, this.#tokens);
     this.server = new DriverServer({ vms, maxConnections: config.drivers.max_connections, nowMs: () => performance.now(), log }, handler);
   }
 
@@ -74,9 +91,16 @@ export class DriverServing {
     }
   }
 
-  /** Take the VMs of a configuration that was read again. @throws Error, and nothing has changed, when a token cannot be read */
-  reload(config: Config): void {
-    this.server.setVms(accessOf(config, this.#base, this.#log));
+  /**
+   * Read the VMs of a configuration again.
+   * @returns what puts them in force. @throws Error that names the VM, when a token cannot be read
+   */
+  prepare(config: Config): () => void {
+    const vms = accessOf(config, this.#base, this.#log, this.#tokens);
+    return () => {
+      this.#config = config;
+      this.server.setVms(vms);
+    };
   }
 
   /** One line a VM, for people. */

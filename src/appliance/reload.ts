@@ -13,7 +13,7 @@ import type { CompilerInput, CompilerOutput } from './rule-compiler.js';
 
 /** Sections that a running data plane can change. All others need a restart. */
 const RELOADED = new Set(['firewall', 'ips', 'vms']);
-const RELOADED_VM = new Set(['tenant', 'firewall', 'ips', 'ips_policy', 'failure']);
+const RELOADED_VM = new Set(['tenant', 'firewall', 'ips', 'ips_policy', 'failure', 'driver']);
 /** Settings of these that it cannot. */
 const FIXED_IPS = ['enabled', 'max_alerts_per_packet', 'cache'] as const;
 

@@ -81,6 +81,10 @@ async function reloaded(appliance: Appliance): Promise<ControlAnswer> {
   }
 }
 
+function driverLines({ drivers }: Appliance): ControlAnswer {
+  return drivers === null ? { ok: false, lines: ['drivers cannot connect: the configuration of the running appliance gives no drivers.unix, vsock_port or tls'] } : { ok: true, lines: drivers.status() };
+}
+
 /** @returns null when none is configured, undefined when it cannot be had (told) */
 async function openControl(file: string, appliance: Appliance, reload: () => Promise<ControlAnswer>, log: (line: string) => void): Promise<ControlServer | null | undefined> {
   const { socket } = appliance.config.control;
@@ -89,7 +93,8 @@ async function openControl(file: string, appliance: Appliance, reload: () => Pro
     return await ControlServer.open(resolve(dirname(resolve(file)), socket), (command) => {
       if (command === 'reload') return reload();
       if (command.startsWith('files ')) return fileControl(appliance.files, command.slice('files '.length));
-      return Promise.resolve({ ok: false, lines: [`unknown command "${command}"; known: reload, files`] });
+      if (command === 'drivers') return Promise.resolve(driverLines(appliance));
+      return Promise.resolve({ ok: false, lines: [`unknown command "${command}"; known: reload, files, drivers`] });
     });
   } catch (error) {
     log(error instanceof Error ? error.message : String(error));

@@ -1,7 +1,7 @@
 /** The one configuration loader: YAML with positions -> schema -> cross checks -> typed settings. Never starts anything. */
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { FILE_SIZES, type FilesConfig, type VmFilesConfig } from '../../file-events/index.js';
+import { FILE_SIZES, driverPolicy, type DriversConfig, type FilesConfig, type VmDriverConfig, type VmFilesConfig } from '../../file-events/index.js';
 import type { Helper } from '../../flow/index.js';
 import { POLICY_STEPS, sidRange, type RulePolicy } from '../../ips/index.js';
 import type { WebConfig } from '../../web/index.js';
@@ -27,6 +27,7 @@ export interface VmConfig {
   readonly ips: 'prevent' | 'detect' | 'off';
   readonly files?: VmFilesConfig;
   readonly web?: 'on' | 'detect' | 'off';
+  readonly driver?: VmDriverConfig;
   readonly budget: {
     readonly flows?: number;
     readonly half_open?: number;
@@ -77,6 +78,7 @@ export interface Config {
   readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly max_share_percent: number; readonly timeout_seconds: number; readonly min_first_fragment: number; readonly min_offset: number };
   readonly events: { readonly file: string; readonly types: readonly string[]; readonly rotate: number; readonly keep: number; readonly drops_per_second: number; readonly stats_seconds: number };
   readonly files: FilesConfig;
+  readonly drivers: DriversConfig;
   readonly metrics: { readonly listen: string };
   readonly control: { readonly socket: string };
   readonly privileges: { readonly user: string; readonly drop: boolean };
@@ -159,6 +161,7 @@ function crossCheck(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]
   });
   checkMirrors(config, yaml, problems);
   checkRulePolicies(config, yaml, problems);
+  checkDrivers(config, yaml, problems);
   config.files.schedules.forEach((schedule, i) => {
     schedule.vms?.forEach((name, k) => {
       if (!(name in config.vms)) problems.push(yaml.problem(['files', 'schedules', i, 'vms', k], `there is no VM "${name}"; known: ${Object.keys(config.vms).join(', ') || 'none'}`));
@@ -173,7 +176,23 @@ function crossCheck(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]
       const known = Object.keys(config.ips.policies).join(', ');
       problems.push(yaml.problem(['vms', name, 'ips_policy'], `there is no rule policy "${vm.ips_policy}"; known: ${known || 'none (add it under ips.policies)'}`));
     }
-    if (!config.ports.some((p) => p.vm === name)) problems.push(yaml.problem(['vms', name], `no port belongs to VM "${name}"`, 'warning', true));
+    if (vm.driver === undefined && !config.ports.some((p) => p.vm === name)) problems.push(yaml.problem(['vms', name], `no port belongs to VM "${name}"`, 'warning', true));
+  }
+}
+
+/** Drivers need somewhere to connect and somebody who judges; their filters must fit into a message. */
+function checkDrivers(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]): void {
+  const { drivers, files } = config;
+  const listens = drivers.unix !== '' || drivers.vsock_port !== 0 || drivers.tls !== undefined;
+  if (listens && !files.enabled) problems.push(yaml.problem(['drivers'], 'drivers ask about files: set files.enabled, or leave out where they connect'));
+  for (const [name, { driver }] of Object.entries(config.vms)) {
+    if (driver === undefined) continue;
+    if (!listens) problems.push(yaml.problem(['vms', name, 'driver'], 'it has nowhere to connect: give drivers.unix, drivers.vsock_port or drivers.tls', 'warning', true));
+    try {
+      driverPolicy(driver, drivers);
+    } catch (error) {
+      problems.push(yaml.problem(['vms', name, 'driver'], (error as Error).message));
+    }
   }
 }
 

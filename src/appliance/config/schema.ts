@@ -2,7 +2,7 @@
  * The one configuration file, as JSON Schema: it validates, fills defaults and documents (docs/configuration.md and
  * schema/drawbridge.schema.json are generated from it by scripts/docs.mjs). Rooms own the fragments of their settings.
  */
-import { filesSchema, vmFilesSchema } from '../../file-events/index.js';
+import { driversSchema, filesSchema, vmDriverSchema, vmFilesSchema } from '../../file-events/index.js';
 import { firewallSchema } from '../../firewall/index.js';
 import { webSchema } from '../../web/index.js';
 import { HELPERS } from '../../flow/index.js';
@@ -102,6 +102,7 @@ export const configSchema: JsonSchema = {
           },
           ips_policy: { type: 'string', description: 'Name of the policy under `ips.policies` that selects the rules of this VM; without it all rules count.' },
           files: vmFilesSchema,
+          driver: vmDriverSchema,
           failure: {
             type: 'object',
             additionalProperties: false,
@@ -256,6 +257,7 @@ export const configSchema: JsonSchema = {
       },
     },
     files: filesSchema(size),
+    drivers: driversSchema,
     metrics: {
       type: 'object',
       additionalProperties: false,

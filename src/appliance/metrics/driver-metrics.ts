@@ -37,7 +37,7 @@ export function registerDriverMetrics(registry: Registry, server: () => DriverSe
   pulled(new Counter({ name: name('driver_events_total'), help: 'Events received, by kind.', labelNames: ['kind'], registers: [] }), (m, s) => {
     for (let kind = 1; kind < EVENT_KIND_NAMES.length; kind++) m.inc({ kind: EVENT_KIND_NAMES[kind]! }, s.counters.events[kind]!);
   });
-  pulled(new Counter({ name: name('driver_dispositions_total'), help: 'Dispositions sent, by verdict.', labelNames: ['verdict'], registers: [] }), (m, s) => {
+  pulled(new Counter({ name: name('driver_dispositions_total'), help: 'Dispositions that processes waited for, by verdict.', labelNames: ['verdict'], registers: [] }), (m, s) => {
     m.inc({ verdict: 'allow' }, s.counters.allowed);
     m.inc({ verdict: 'deny' }, s.counters.denied);
   });

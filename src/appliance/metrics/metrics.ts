@@ -11,7 +11,8 @@ import {
   G_WEB_UPGRADES, G_WEB_WOULD_BLOCK, LATENCY_BOUNDS_US, P_COPY_DROPS, P_CONSUMED, P_FLOWS, P_FORWARDED, P_HALF_OPEN, P_RX_BYTES, P_RX_FRAMES, P_RX_SEGMENTS,
   P_TX_BYTES, P_TX_FRAMES, type Counters,
 } from '../../pipeline/index.js';
-import type { FileService } from '../../file-events/index.js';
+import type { DriverServer, FileService } from '../../file-events/index.js';
+import { registerDriverMetrics } from './driver-metrics.js';
 import { observeFiles, registerFileMetrics } from './file-metrics.js';
 import { pulled } from './pulled.js';
 
@@ -25,6 +26,7 @@ export interface MetricsSource {
   readonly version: string;
   /** File scanning; null when it is off: its metrics are absent then. */
   readonly files: FileService | null;
+  readonly drivers: DriverServer | null;
 }
 
 const PORT_METRICS = [
@@ -136,6 +138,8 @@ export function createRegistry(source: MetricsSource): Registry {
     registerFileMetrics(registry, () => files);
     observeFiles(registry, files);
   }
+  const { drivers } = source;
+  if (drivers !== null) registerDriverMetrics(registry, () => drivers);
   collectDefaultMetrics({ register: registry, prefix: 'drawbridge_process_' });
   return registry;
 }

@@ -384,9 +384,11 @@ export class DriverConnection implements DriverSession, TransportReader {
     if (event.cancelled) return;
     this.#events.delete(event.id);
     const { counters } = this.#host;
-    if (disposition.verdict === FileVerdict.DENY) counters.denied++;
-    else counters.allowed++;
-    if (event.permission) counters.waited(this.#host.nowMs() - event.raisedMs);
+    if (event.permission) {
+      if (disposition.verdict === FileVerdict.DENY) counters.denied++;
+      else counters.allowed++;
+      counters.waited(this.#host.nowMs() - event.raisedMs);
+    }
     this.#send({ type: T.DISPOSITION, id: event.id, verdict: disposition.verdict, remember: disposition.remember });
   }
 

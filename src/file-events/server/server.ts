@@ -109,7 +109,7 @@ export class DriverServer implements ConnectionHost {
 
   /** Who may connect from now on, and their policies. A driver whose VM, token or origin is not in force any more is sent away. */
   setVms(vms: ReadonlyMap<string, VmAccess>): void {
-    for (const [vm, before] of [...this.#vms]) {
+    for (const [vm, before] of this.#vms) {
       const after = vms.get(vm);
       if (after === undefined) this.#vms.delete(vm);
       const session = this.#sessions.get(vm);
