@@ -410,7 +410,7 @@ export class DataPlane implements Inspector, StreamSink {
           if (p.tracker.events.has(StreamEvent.reassembly_overlap_different_data) && this.#forbidsRewrite(view)) return Verdict.DROP;
           if (this.tracer !== null) traceStream(this.tracer, view, flow);
         }
-      } else if (view.payloadLen > 0 || p.ips!.rules.needsFlowObjects) {
+      } else if (!p.pool.isSettled(view.flowId) && (view.payloadLen > 0 || p.ips!.rules.needsFlowObjects)) {
         flow = p.pool.attach(view);
         this.#flow = flow;
         if (flow !== null && view.proto === PROTO_UDP) p.app.datagram(view, flow);
@@ -425,7 +425,11 @@ export class DataPlane implements Inspector, StreamSink {
     if (flow.toServer.closed && flow.toClient.closed && !this.streams.inline) this.#closed(view, flow);
     if (web !== null) verdict = this.#web(web, view, flow, verdict);
     p.app.settle(view, flow);
-    if (view.proto !== PROTO_TCP) return verdict;
+    if (view.proto !== PROTO_TCP) {
+      // Datagrams of a protocol that nobody knows and no rule asks about need their record only.
+      if (flow.app < 0 && (p.ips === null || p.ips.rules.rules.length === 0)) p.pool.settle(view.flowId);
+      return verdict;
+    }
     if (flow.toServer.closed && flow.toClient.closed) this.#over(view);
     return view.payloadLen > 0 ? wholeFlow(verdict) : verdict;
   }

@@ -128,7 +128,7 @@ export class Ips {
    */
   inspect(view: PacketView, flow: Flow | null): number {
     const mode = this.ports.modeOf(view);
-    if (mode === PortPolicies.OFF) {
+    if (mode === PortPolicies.OFF || this.rules.rules.length === 0) {
       if (flow !== null) skipStream(flow, view.flowDir);
       return Verdict.NONE;
     }
