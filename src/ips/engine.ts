@@ -4,23 +4,25 @@
  * applied in rule order (pass, drop, reject, alert), where a pass ends it. Nothing is allocated per packet unless a rule
  * matches.
  */
-import type { Flow, StreamEvents, StreamHalf } from '../flow/index.js';
-import { PacketView, PROTO_TCP, TCP_SYN } from '../packet/index.js';
-import { DropReason, isDrop, Verdict, type EventOutput } from '../pipeline/index.js';
+import type { Flow, StreamEvents } from '../flow/index.js';
+import { PacketView, PROTO_TCP } from '../packet/index.js';
+import { isDrop, Verdict, type EventOutput } from '../pipeline/index.js';
 import type { Transaction } from '../protocols/index.js';
-import { AlertQueue } from './alert-queue.js';
+import type { AlertQueue } from './alert-queue.js';
 import { Candidates } from './candidates.js';
+import { IpsCounters } from './counters.js';
 import { ChainInspector } from './match/chain.js';
 import { InspectContext } from './match/context.js';
+import { Outcome } from './outcome.js';
 import { PacketRange } from './packet-buffer.js';
+import { serverPort, skipStream, turnRound } from './packet-facts.js';
 import { PortPolicies } from './port-policies.js';
-import { RuleAction, RuleKind, type CompiledRule } from './rule.js';
+import { RuleKind, type CompiledRule } from './rule.js';
 import { isSynAlone, packetClass, type RuleSet } from './rule-set.js';
 import { FlowDetect, JUDGED_BEFORE } from './state/flow-detect.js';
 import { DetectPool } from './state/pool.js';
 import { SharedState } from './state/shared-state.js';
-import { ThresholdOutcome } from './state/threshold.js';
-import type { StreamRows } from './state/stream-rows.js';
+import { StreamSearch } from './stream-search.js';
 import { TransformRunner } from './transform-runner.js';
 import { TxInspector, TxSweep } from './tx-inspector.js';
 
@@ -45,40 +47,20 @@ export interface IpsOptions {
 
 const NO_EVENTS: readonly string[] = [];
 
-/** Stream bytes kept before the newest for contents that began earlier (Suricata: toserver-chunk-size). */
-export const STREAM_WINDOW = 2560;
-
-/** What operators should know about, counted since construction. */
-export class IpsCounters {
-  /** Rules that matched, and alerts reported. */
-  matches = 0;
-  alerts = 0;
-  alertsBlocked = 0;
-  /** Alerts beyond maxAlertsPerPacket. */
-  alertsDiscarded = 0;
-  /** Matches that a threshold kept from being an alert. */
-  alertsSuppressed = 0;
-  /** Rules judged after the prefilter. */
-  checks = 0;
-  /** Stream and transaction rules whose waiting place was needed by others. */
-  stateLost = 0;
-}
-
 export class Ips {
   readonly rules: RuleSet;
   readonly counters: IpsCounters;
   readonly context: InspectContext;
   /** Which rules count for which switch port. */
   readonly ports = new PortPolicies();
-  readonly #events: EventOutput;
-  readonly #prevent: boolean;
-  readonly #maxAlerts: number;
   readonly #passive: boolean;
   readonly #onAck: boolean;
   readonly #packetEvents: readonly string[];
   readonly #candidates: Candidates;
   readonly #hits: Uint32Array;
-  readonly #queue = new AlertQueue();
+  readonly #outcome: Outcome;
+  readonly #queue: AlertQueue;
+  readonly #stream: StreamSearch;
   readonly #chains = new ChainInspector();
   readonly #transforms = new TransformRunner();
   readonly #range = new PacketRange();
@@ -88,22 +70,11 @@ export class Ips {
   readonly #turned = new PacketView();
 
   // The packet in hand.
-  #half: StreamHalf | null = null;
-  /** Stream offset up to which stream rules look. */
-  #streamEnd = 0;
-  /** The flow is over. */
-  #atEnd = false;
   /** Application protocol for rules that are judged by packet. */
   #headerApp = 0;
-  #streamRows: StreamRows | null = null;
-  /** TCP payload that no stream took (no flow, depth reached): stream rules look at the packet instead. */
-  #streamless = false;
 
   constructor(rules: RuleSet, events: EventOutput, options: IpsOptions = {}) {
     this.rules = rules;
-    this.#events = events;
-    this.#prevent = (options.mode ?? 'ips') === 'ips';
-    this.#maxAlerts = options.maxAlertsPerPacket ?? 15;
     this.#passive = options.passive ?? false;
     this.#onAck = this.#passive && (options.onAck ?? false);
     const { previous } = options;
@@ -113,6 +84,9 @@ export class Ips {
     this.#packetEvents = options.packetEvents ?? NO_EVENTS;
     this.#candidates = new Candidates(rules.rules.length);
     this.#hits = new Uint32Array(rules.maxPatterns);
+    this.#outcome = new Outcome(rules.rules, events, this.ports, this.shared, this.counters, (options.mode ?? 'ips') === 'ips', options.maxAlertsPerPacket ?? 15);
+    this.#queue = this.#outcome.queue;
+    this.#stream = new StreamSearch(rules, this.context, this.#chains, this.#candidates, this.#hits, this.counters, this.#passive, this.#onAck);
     this.#tx = new TxInspector(rules, this.context, this.#chains, this.#transforms, this.#candidates, this.#hits, this.#pool, this.counters, this);
   }
 
@@ -136,15 +110,15 @@ export class Ips {
     if (state !== null) {
       if (state.dropped || state.bypassed || state.passed) {
         skipStream(flow!, view.flowDir);
-        if (state.dropped) return this.#enforces(mode) ? this.#dropAsFlow(view, state) : Verdict.NONE;
+        if (state.dropped) return this.#outcome.enforces(mode) ? this.#outcome.dropAsFlow(view, state) : Verdict.NONE;
         return state.bypassed ? Verdict.BYPASS : Verdict.PASS;
       }
     }
     this.#begin(view, flow, state);
     if (view.eventCount > 0) this.#judgeDecodeEvents(view);
     this.#judgePacket(view, flow, state);
-    if (flow !== null && flow.transactions.length > 0) this.#tx.inspect(flow, view.flowDir, this.#awaitsAck(flow, state!, view) ? TxSweep.FINISHED : TxSweep.TOUCHED);
-    const verdict = this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, mode);
+    if (flow !== null && flow.transactions.length > 0) this.#tx.inspect(flow, view.flowDir, this.#stream.awaitsAck(flow, state!, view) ? TxSweep.FINISHED : TxSweep.TOUCHED);
+    const verdict = this.#queue.count === 0 ? Verdict.NONE : this.#outcome.apply(view, flow, state, mode);
     if (flow === null || state === null || !this.#tx.finishedUnjudged(flow, 1 - view.flowDir)) return verdict;
     return this.#judgeOtherDirection(view, flow, state, mode, verdict);
   }
@@ -160,7 +134,7 @@ export class Ips {
     this.#begin(turned, flow, state);
     this.#tx.inspect(flow, turned.flowDir, TxSweep.FINISHED);
     if (this.#queue.count === 0) return before;
-    const verdict = this.#finish(turned, flow, state, mode);
+    const verdict = this.#outcome.apply(turned, flow, state, mode);
     if (isDrop(verdict) && !isDrop(before)) {
       view.reason = turned.reason;
       view.ruleGid = turned.ruleGid;
@@ -177,11 +151,11 @@ export class Ips {
     const state = this.#stateOf(flow);
     if (state.dropped || state.passed || state.bypassed) return Verdict.NONE;
     this.#begin(view, flow, state);
-    this.#atEnd = true;
+    this.#stream.atEnd = true;
     if (view.proto === PROTO_TCP) this.#judgeRest(view, flow, state);
-    this.#atEnd = false;
+    this.#stream.atEnd = false;
     this.#tx.inspect(flow, view.flowDir, TxSweep.ALL);
-    return this.#queue.count === 0 ? Verdict.NONE : this.#finish(view, flow, state, this.ports.modeOf(view));
+    return this.#queue.count === 0 ? Verdict.NONE : this.#outcome.apply(view, flow, state, this.ports.modeOf(view));
   }
 
   /** Bytes of direction `dir` are lost, or none will follow: judge what is there while it is. For passive engines; nothing is dropped. */
@@ -192,10 +166,10 @@ export class Ips {
     turnRound(view, turned);
     if (view.flowDir === dir) turnRound(turned, turned);
     this.#begin(turned, flow, state);
-    this.#atEnd = true;
+    this.#stream.atEnd = true;
     this.#judgeRest(turned, flow, state);
-    this.#atEnd = false;
-    if (this.#queue.count > 0) this.#finish(turned, flow, state, this.ports.modeOf(turned));
+    this.#stream.atEnd = false;
+    if (this.#queue.count > 0) this.#outcome.apply(turned, flow, state, this.ports.modeOf(turned));
   }
 
   /** The flow is gone: give its state back. Register as release hook of the flow pool. */
@@ -236,9 +210,7 @@ export class Ips {
     if (ctx.app !== 0 && view.proto === PROTO_TCP) this.#limitApp(flow!, view.flowDir);
     ctx.packetEvents = this.#eventsOf(view, state);
     ctx.tx = null;
-    this.#half = null;
-    this.#streamRows = null;
-    this.#streamless = false;
+    this.#stream.begin();
   }
 
   /** Application-layer events that count for the packet: passive, those that its acknowledgement brought about. */
@@ -295,7 +267,7 @@ export class Ips {
     if (view.payloadLen > 0) {
       candidates.addAll(rules.payloadAlways[slot]!.of(view.dstPort));
       const group = rules.packetGroups[slot]!;
-      if (group !== null && !this.#searchedWithStream(view, flow, state)) {
+      if (group !== null && !this.#stream.coversPacket(view, flow, state)) {
         group.scan(view.buf, view.payloadOff, view.payloadLen, this.#hits, candidates, serverPort(view));
       }
     }
@@ -312,122 +284,20 @@ export class Ips {
         candidates.addAll((state.protocolDone & (bit << JUDGED_BEFORE)) === 0 ? rules.protocolOnly[dir]! : rules.protocolOnlyAdded[dir]!);
       }
     }
-    if (view.proto === PROTO_TCP) this.#collectStream(view, flow, state, dir);
+    if (view.proto === PROTO_TCP) this.#stream.collect(view, flow, state, dir);
     candidates.sort();
     for (let i = 0; i < candidates.count; i++) this.#judge(rules.rules[candidates.ids[i]!]!, view);
-    if (this.#half !== null) this.#closeStream(state!, dir);
+    if (state !== null) this.#stream.close(state, dir);
   }
 
   /** Stream rules on bytes that came without a packet of their direction after them, when the flow ends. */
   #judgeRest(view: PacketView, flow: Flow, state: FlowDetect): void {
     const candidates = this.#candidates;
     candidates.clear();
-    this.#collectStream(view, flow, state, view.flowDir);
+    this.#stream.collect(view, flow, state, view.flowDir);
     candidates.sort();
     for (let i = 0; i < candidates.count; i++) this.#judge(this.rules.rules[candidates.ids[i]!]!, view);
-    if (this.#half !== null) this.#closeStream(state, view.flowDir);
-  }
-
-  /** The payload is just what is new in the stream, and one database serves both: the search of the stream will find everything. */
-  #searchedWithStream(view: PacketView, flow: Flow | null, state: FlowDetect | null): boolean {
-    if (!this.rules.inlineStreams || view.proto !== PROTO_TCP || flow === null || state === null) return false;
-    const dir = view.flowDir;
-    const half = flow.half(dir);
-    const scanned = state.scanned[dir]!;
-    return half.open && half.base + half.len - scanned === view.payloadLen && !this.#leftOut(view, half, scanned);
-  }
-
-  /** Find stream rules by the new bytes of the stream (plus overlap), or by the packet when no stream took them. */
-  #collectStream(view: PacketView, flow: Flow | null, state: FlowDetect | null, dir: number): void {
-    const { rules } = this;
-    const group = rules.streamGroups[dir]!;
-    const always = rules.streamAlways[dir]!;
-    const half = flow === null ? null : flow.half(dir);
-    const idle = group === null && always.length === 0;
-    if (half === null || state === null || !half.open || this.#leftOut(view, half, state.scanned[dir]!)) {
-      if (view.payloadLen === 0 || idle) return;
-      this.#streamless = true;
-      // One database for both has searched the packet already.
-      if (group !== null && !rules.inlineStreams) group.scan(view.buf, view.payloadOff, view.payloadLen, this.#hits, this.#candidates, serverPort(view));
-      this.#candidates.addAll(always);
-      return;
-    }
-    let end = half.base + half.len;
-    const scanned = state.scanned[dir]!;
-    if (idle) {
-      half.inspected = rules.keepsStreams && !half.closed ? Math.max(half.inspected, end - STREAM_WINDOW) : end;
-      state.scanned[dir] = end;
-      return;
-    }
-    if (this.#passive) {
-      end = this.#readyEnd(half, scanned, end);
-      if (end <= scanned) return;
-      half.flushRaw = false;
-    } else if (end <= scanned) {
-      // Inline, a rule alerts for every packet with data as long as its match is in the window.
-      if (view.payloadLen > 0) this.#addAlerted(half, state, dir);
-      return;
-    }
-    this.#half = half;
-    this.#streamEnd = end;
-    this.#streamRows = dir === 0 ? state.rowsToServer : state.rowsToClient;
-    if (group !== null) {
-      const from = Math.max(half.base, scanned - group.maxLength + 1);
-      group.scan(half.buf, from - half.base, end - from, this.#hits, this.#candidates, serverPort(view));
-    }
-    this.#candidates.addAll(always);
-    const rows = this.#streamRows;
-    if (rows !== null) {
-      for (let i = rows.count - 1; i >= 0; i--) {
-        if (this.#passive && rows.alerted[i] === 1) continue;
-        // Nothing of what the pattern lies in is left: the rule cannot match on it any more.
-        if (rows.offsets[i]! <= half.base) rows.remove(i);
-        else this.#candidates.add(rows.rules[i]!);
-      }
-    }
-  }
-
-  /** The stream did not take the packet: it ended before, the packet lies outside the window, or data on a SYN has to wait. */
-  #leftOut(view: PacketView, half: StreamHalf, scanned: number): boolean {
-    const end = half.base + half.len;
-    if (half.stopped) return end <= scanned;
-    if (view.payloadLen === 0) return false;
-    return (this.context.streamEvents?.outOfWindow ?? false) || ((view.tcpFlags & TCP_SYN) !== 0 && end === 0);
-  }
-
-  /**
-   * Passive engines look at a stream in pieces: when enough has been acknowledged, when the parser found an end, when
-   * nothing follows. @returns where the piece ends; `scanned` or less when it is not time yet
-   */
-  #readyEnd(half: StreamHalf, scanned: number, end: number): number {
-    if (half.closed || half.stopped || this.#atEnd) return end;
-    const acked = this.#onAck ? Math.min(end, half.acked) : end;
-    return half.flushRaw || acked - scanned >= STREAM_WINDOW ? acked : scanned;
-  }
-
-  /** Passive: nothing more of this direction was acknowledged, so its open transactions are not judged yet. */
-  #awaitsAck(flow: Flow, state: FlowDetect, { proto, flowDir }: PacketView): boolean {
-    if (!this.#onAck || proto !== PROTO_TCP) return false;
-    const half = flow.half(flowDir);
-    if (half.acked <= state.judgedAck[flowDir]! && !half.closed) return true;
-    state.judgedAck[flowDir] = half.acked;
-    return false;
-  }
-
-  #addAlerted(half: StreamHalf, state: FlowDetect, dir: number): void {
-    const rows = dir === 0 ? state.rowsToServer : state.rowsToClient;
-    if (rows === null) return;
-    this.#half = half;
-    this.#streamEnd = half.base + half.len;
-    this.#streamRows = rows;
-    for (let i = 0; i < rows.count; i++) if (rows.alerted[i] === 1) this.#candidates.add(rows.rules[i]!);
-  }
-
-  #closeStream(state: FlowDetect, dir: number): void {
-    const half = this.#half!;
-    const end = this.#streamEnd;
-    state.scanned[dir] = end;
-    half.inspected = half.stopped || half.closed ? end : Math.max(half.inspected, end - STREAM_WINDOW);
+    this.#stream.close(state, view.flowDir);
   }
 
   /** Judge one packet, stream or header rule. */
@@ -448,9 +318,9 @@ export class Ips {
       if (!this.#chains.matches(ctx, chain.steps)) return;
     }
     if (rule.payload.length > 0) {
-      fromStream = rule.onStream && this.#matchesStream(rule);
+      fromStream = rule.onStream && this.#stream.matches(rule);
       const tcp = view.proto === PROTO_TCP;
-      const alone = tcp ? rule.onTcpPacket || (rule.onStream && this.#streamless) : rule.onPacket;
+      const alone = tcp ? rule.onTcpPacket || (rule.onStream && this.#stream.streamless) : rule.onPacket;
       // Passive engines look at the stream later than at the packet, so a rule about both alerts for both.
       if (fromStream && this.#passive && alone && this.#matchesPayload(rule, view)) this.matched(rule, null, rule.flowAction, false);
       if (!fromStream && !(alone && this.#matchesPayload(rule, view))) return;
@@ -477,25 +347,6 @@ export class Ips {
     return this.#chains.matches(this.context, rule.payload);
   }
 
-  /** Look at the window of the stream that is still held; passive, bytes an earlier alert of the rule used up are left out. */
-  #matchesStream(rule: CompiledRule): boolean {
-    const half = this.#half;
-    if (half === null) return false;
-    const end = this.#streamEnd;
-    const rows = this.#streamRows;
-    const row = rows === null ? -1 : rows.rowOf(rule.index);
-    const again = row >= 0 && rows!.alerted[row] === 1;
-    const from = again ? Math.max(half.base, this.#passive ? rows!.offsets[row]! : end - STREAM_WINDOW) : half.base;
-    this.context.setBuffer(half.buf, from - half.base, end - from, from, half.closed);
-    const yes = from < end && this.#chains.matches(this.context, rule.payload);
-    if (yes || (row < 0 && rule.fastPattern !== null)) {
-      const { state, dir } = this.context;
-      this.#streamRows = state!.rows(dir);
-      if (this.#streamRows.set(rule.index, end, yes)) this.counters.stateLost++;
-    }
-    return yes;
-  }
-
   /** Payload contents of a transaction rule: the stream for TCP, the datagram for UDP. */
   matchesTransactionPayload(rule: CompiledRule): boolean {
     const { view, flow, dir } = this.context;
@@ -514,130 +365,4 @@ export class Ips {
     for (let i = 0; i < post.length; i++) post[i]!.apply(this.context);
     this.#queue.add(rule.index, tx, flowScoped, fromStream);
   }
-
-  /** Apply the matches of the packet in rule order. */
-  #finish(view: PacketView, flow: Flow | null, state: FlowDetect | null, mode: number): number {
-    const queue = this.#queue;
-    let verdict: number = Verdict.NONE;
-    let alerts = 0;
-    let bypass = false;
-    for (let i = 0; i < queue.count; i++) {
-      const rule = this.rules.rules[queue.rules[i]!]!;
-      if (rule.detectionFilter !== null && rule.detectionFilter.judge(this.shared, rule.info, view) === ThresholdOutcome.NONE) continue;
-      if (rule.action === RuleAction.PASS && !this.ports.agree(view, rule.index)) continue;
-      const enforce = mode === PortPolicies.PREVENT && this.#enforces(this.ports.modeOfRule(view, rule.index));
-      let report = !rule.noalert;
-      if (rule.threshold !== null) {
-        const outcome = rule.threshold.judge(this.shared, rule.info, view);
-        if (outcome === ThresholdOutcome.NONE) {
-          this.counters.alertsSuppressed++;
-          continue;
-        }
-        if (outcome === ThresholdOutcome.SILENT) {
-          report = false;
-          this.counters.alertsSuppressed++;
-        }
-      }
-      const flowScoped = queue.flowScoped[i] === 1 && state !== null;
-      bypass ||= rule.bypass;
-      let blocked = false;
-      if (rule.action === RuleAction.PASS) {
-        if (verdict === Verdict.NONE) verdict = Verdict.PASS;
-        if (flowScoped && !state.dropped) state.passed = true;
-      } else if (rule.action === RuleAction.DROP || rule.action === RuleAction.REJECT) {
-        // A reject answers the sender whatever the mode, so its alert says blocked even when the packet goes on.
-        blocked = enforce || rule.action === RuleAction.REJECT;
-        verdict = this.#condemn(view, state, rule, flowScoped, enforce, verdict);
-      }
-      if (report) {
-        if (alerts < this.#maxAlerts) {
-          alerts++;
-          this.counters.alerts++;
-          if (blocked) this.counters.alertsBlocked++;
-          const tx = queue.transactions[i]!;
-          this.#events.alert(view, flow, rule.info, blocked, tx === null ? null : tx.record(), queue.fromStream[i] === 1);
-        } else {
-          this.counters.alertsDiscarded++;
-        }
-      }
-      if (rule.action === RuleAction.PASS) break;
-    }
-    queue.clear();
-    if (bypass && state !== null) {
-      state.bypassed = true;
-      flow!.uninspected = 'bypass';
-      if (verdict < Verdict.BYPASS) verdict = Verdict.BYPASS;
-    }
-    return verdict;
-  }
-
-  /** Note a drop or reject. The first rule that drops is the one that is named. */
-  #condemn(view: PacketView, state: FlowDetect | null, rule: CompiledRule, flowScoped: boolean, enforce: boolean, before: number): number {
-    // Where the engine may drop and the policies of the ends do not want it, the flow goes on under the eyes of all rules.
-    if (!enforce && this.#prevent) return before;
-    if (flowScoped && state !== null && !state.dropped) {
-      state.dropped = true;
-      state.dropGid = rule.info.gid;
-      state.dropSid = rule.info.sid;
-    }
-    if (!enforce) return before;
-    if (before < Verdict.DROP) {
-      view.reason = DropReason.ips_rule;
-      view.ruleGid = rule.info.gid;
-      view.ruleSid = rule.info.sid;
-    }
-    const reject = rule.action === RuleAction.REJECT;
-    const now = flowScoped ? (reject ? Verdict.REJECT_FLOW : Verdict.DROP_FLOW) : reject ? Verdict.REJECT : Verdict.DROP;
-    return Math.max(before, now);
-  }
-
-  #enforces(mode: number): boolean {
-    return this.#prevent && mode === PortPolicies.PREVENT;
-  }
-
-  #dropAsFlow(view: PacketView, state: FlowDetect): number {
-    view.reason = DropReason.flow_dropped;
-    view.ruleGid = state.dropGid;
-    view.ruleSid = state.dropSid;
-    return Verdict.DROP;
-  }
-}
-
-/** Destination to the server, source from it. */
-function serverPort({ flowDir, srcPort, dstPort }: PacketView): number {
-  return flowDir === 0 ? dstPort : srcPort;
-}
-
-/** Nothing waits for the bytes of this direction: reassembly may let go of them. */
-function skipStream(flow: Flow, dir: number): void {
-  const half = flow.half(dir);
-  half.inspected = half.base + half.len;
-}
-
-/** The packet's facts as a packet of the other direction would have them, without payload. `out` may be the view itself. */
-function turnRound(view: PacketView, out: PacketView): void {
-  const { src0, src1, src2, src3, srcPort, ingress, flowDir } = view;
-  out.desc = -1;
-  out.ingress = view.egress;
-  out.egress = ingress;
-  out.tsSec = view.tsSec;
-  out.tsUsec = view.tsUsec;
-  out.frameNo = view.frameNo;
-  out.ipVersion = view.ipVersion;
-  out.proto = view.proto;
-  out.src0 = view.dst0;
-  out.src1 = view.dst1;
-  out.src2 = view.dst2;
-  out.src3 = view.dst3;
-  out.dst0 = src0;
-  out.dst1 = src1;
-  out.dst2 = src2;
-  out.dst3 = src3;
-  out.l4Off = view.l4Off;
-  out.srcPort = view.dstPort;
-  out.dstPort = srcPort;
-  out.flowId = view.flowId;
-  out.flowDir = 1 - flowDir;
-  out.ctState = view.ctState;
-  out.established = view.established;
 }

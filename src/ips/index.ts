@@ -4,7 +4,9 @@
  * ports of the host); an Ips judges packets by it and holds the scratch memory of one worker.
  * May import: util, packet, pipeline, flow, protocols, and the packages snort-rule-parser and @drawbridge/native.
  */
-export { Ips, IpsCounters, STREAM_WINDOW, type IpsOptions } from './engine.js';
+export { Ips, type IpsOptions } from './engine.js';
+export { IpsCounters } from './counters.js';
+export { STREAM_WINDOW } from './stream-search.js';
 export { RuleSet, isSynAlone, type RuleSetOptions, type RuleSource } from './rule-set.js';
 export { PortPolicies } from './port-policies.js';
 export { POLICY_STEPS, selectRules, selectRulesSteps, sidRange, type RuleBitmaps, type RulePolicy, type RulePolicyStep, type RuleSelector } from './rule-policy.js';

@@ -6,7 +6,8 @@
 import type { Flow } from '../flow/index.js';
 import { ByteSlice, type BufferSpec, type Transaction } from '../protocols/index.js';
 import type { Candidates } from './candidates.js';
-import type { Ips, IpsCounters } from './engine.js';
+import type { IpsCounters } from './counters.js';
+import type { Ips } from './engine.js';
 import type { ChainInspector } from './match/chain.js';
 import type { InspectContext } from './match/context.js';
 import { TxOutcome } from './match/match.js';
