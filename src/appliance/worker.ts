@@ -92,6 +92,7 @@ function mirrorOptions(config: Config, file: string): PcapMirrorOptions[] {
     droppedOnly: m.dropped_only,
     sample: m.sample,
     ...(m.frames_per_second === undefined ? {} : { framesPerSecond: m.frames_per_second }),
+    ...(m.filter === undefined ? {} : { filter: m.filter }),
     ...(m.vlans === undefined ? {} : { vlans: m.vlans }),
     ...(m.ports === undefined ? {} : { ports: m.ports.map((name) => config.ports.findIndex((p) => p.name === name)) }),
   }));

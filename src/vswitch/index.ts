@@ -27,4 +27,5 @@ export { AfPacketPort, type AfPacketPortOptions } from './ports/af-packet.js';
 export { QemuDgramPort, QemuStreamPort, type QemuDgramPortOptions, type QemuStreamPortOptions } from './ports/qemu.js';
 export { MirrorPort, type MirrorPortOptions } from './ports/mirror.js';
 export { WireEmitter, type WireSink } from './segment.js';
+export { FrameFilter } from './frame-filter.js';
 export { PcapMirror, type PcapMirrorOptions } from './pcap-mirror.js';

@@ -17,12 +17,15 @@ import {
   D_TS_USEC,
   D_WIRE_LEN,
   LinkType,
+  PacketView,
   PcapWriter,
   TAG_KEEP,
+  decodeBatchRow,
   type FrameBatch,
 } from '../packet/index.js';
 import { TokenBuckets } from '../util/index.js';
 import { OUTCOME_DROPPED } from './accounting.js';
+import { FrameFilter } from './frame-filter.js';
 import { EIO, type WireSink, WireEmitter } from './segment.js';
 import type { FrameObserver } from './switch-types.js';
 
@@ -50,6 +53,8 @@ export interface PcapMirrorOptions {
   readonly droppedOnly?: boolean;
   /** Write every n-th frame that matches. Default 1. */
   readonly sample?: number;
+  /** Only frames that this expression fits (frame-filter.ts). */
+  readonly filter?: string;
   /** Limit in frames per second of capture time. Default none. */
   readonly framesPerSecond?: number;
 }
@@ -72,6 +77,8 @@ export class PcapMirror implements FrameObserver, WireSink {
   private readonly droppedOnly: boolean;
   private readonly ports: Set<number> | null;
   private readonly vlans: Set<number> | null;
+  private readonly filter: FrameFilter | null;
+  private readonly view = new PacketView();
   private readonly limit = new TokenBuckets(1);
   private readonly emitter = new WireEmitter();
   private writer: PcapWriter | null;
@@ -82,7 +89,7 @@ export class PcapMirror implements FrameObserver, WireSink {
   private tsUsec = 0;
   private missing = 0;
 
-  /** Starts a new file, and its folder; older ones move up. @throws RangeError, or the error of open(2) */
+  /** Starts a new file, and its folder; older ones move up. @throws RangeError, SyntaxError of the filter, or the error of open(2) */
   constructor(options: PcapMirrorOptions) {
     this.options = options;
     this.maxBytes = atLeast(4096, options.maxFileBytes ?? MIRROR_FILE_BYTES_DEFAULT, 'maxFileBytes');
@@ -94,22 +101,31 @@ export class PcapMirror implements FrameObserver, WireSink {
     this.wantsOut = direction !== 'in' && !this.droppedOnly;
     this.ports = options.ports === undefined ? null : new Set(options.ports);
     this.vlans = options.vlans === undefined ? null : new Set(options.vlans);
+    this.filter = options.filter === undefined ? null : new FrameFilter(options.filter);
     if (options.framesPerSecond !== undefined) this.limit.configure(0, atLeast(1, options.framesPerSecond, 'framesPerSecond'), options.framesPerSecond);
     mkdirSync(dirname(options.file), { recursive: true });
     this.writer = this.nextFile();
   }
 
-  ingress(batch: FrameBatch, row: number, port: number, vlan: number, outcome: number, _reason: number): void {
-    if (!this.wantsIn || (this.droppedOnly && outcome !== OUTCOME_DROPPED)) return;
-    if (this.matches(port, vlan)) this.record(batch, row, TAG_KEEP);
+  ingress(batch: FrameBatch, row: number, port: number, vlan: number, outcome: number, reason: number): void {
+    const dropped = outcome === OUTCOME_DROPPED;
+    if (!this.wantsIn || (this.droppedOnly && !dropped)) return;
+    if (this.matches(port, vlan) && this.fits(batch, row, dropped, reason)) this.record(batch, row, TAG_KEEP);
   }
 
   egress(batch: FrameBatch, row: number, port: number, vlan: number, tag: number, status: number): void {
-    if (this.wantsOut && status === 0 && this.matches(port, vlan)) this.record(batch, row, tag);
+    if (this.wantsOut && status === 0 && this.matches(port, vlan) && this.fits(batch, row, false, 0)) this.record(batch, row, tag);
   }
 
   private matches(port: number, vlan: number): boolean {
     return (this.ports === null || this.ports.has(port)) && (this.vlans === null || this.vlans.has(vlan));
+  }
+
+  /** The frame is decoded once more: the switch's own view is at another frame by now. */
+  private fits(batch: FrameBatch, row: number, dropped: boolean, reason: number): boolean {
+    if (this.filter === null) return true;
+    decodeBatchRow(this.view, batch, row);
+    return this.filter.matches(this.view, dropped, reason);
   }
 
   private record(batch: FrameBatch, row: number, tag: number): void {

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { FILE_SIZES, driverPolicy, type DriversConfig, type FilesConfig, type VmDriverConfig, type VmFilesConfig } from '../../file-events/index.js';
 import type { Helper } from '../../flow/index.js';
 import { POLICY_STEPS, sidRange, type RulePolicy } from '../../ips/index.js';
+import { FrameFilter } from '../../vswitch/index.js';
 import type { WebConfig } from '../../web/index.js';
 import { LocatedYaml, type PathStep } from './located-yaml.js';
 import type { ConfigProblem } from './problem.js';
@@ -49,6 +50,7 @@ export interface MirrorConfig {
   readonly vlans?: readonly number[];
   readonly direction: 'in' | 'out' | 'both';
   readonly dropped_only: boolean;
+  readonly filter?: string;
   readonly sample: number;
   readonly frames_per_second?: number;
   readonly max_file_size: number;
@@ -234,9 +236,21 @@ function checkMirrors(config: Config, yaml: LocatedYaml, problems: ConfigProblem
         problems.push(yaml.problem(['mirrors', i, 'ports', k], `there is no port "${name}"; known: ${config.ports.map((p) => p.name).join(', ')}`));
       }
     });
+    const wrong = mirror.filter === undefined ? '' : filterProblem(mirror.filter);
+    if (wrong !== '') problems.push(yaml.problem(['mirrors', i, 'filter'], wrong));
     if (mirror.max_file_size < MIN_MIRROR_BYTES) problems.push(yaml.problem(['mirrors', i, 'max_file_size'], `must be at least ${MIN_MIRROR_BYTES} bytes`));
     if (mirror.dropped_only && mirror.direction === 'out') problems.push(yaml.problem(['mirrors', i, 'direction'], 'dropped frames have no outgoing side: this mirror would stay empty'));
   });
+}
+
+/** What is wrong with a filter expression, '' when nothing is. */
+function filterProblem(text: string): string {
+  try {
+    FrameFilter.check(text);
+    return '';
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 /** Absolute paths of rule files; a directory stands for its files with the `suffix`, by name. */

@@ -142,6 +142,7 @@ export const configSchema: JsonSchema = {
           vlans: { type: 'array', minItems: 1, items: { type: 'integer', minimum: 1, maximum: 4094 }, description: 'VLANs. Default: all.' },
           direction: { enum: ['in', 'out', 'both'], default: 'both', description: '`in`: frames received from the ports, `out`: frames sent to them.' },
           dropped_only: { type: 'boolean', default: false, description: 'Only frames that were dropped.' },
+          filter: { type: 'string', minLength: 1, maxLength: 4096, description: 'Only frames that this expression fits, such as `tcp port 443 and not net 10.0.0.0/8` (docs/switch.md). Default: all.' },
           sample: { type: 'integer', minimum: 1, maximum: 1_000_000, default: 1, description: 'Write every n-th frame that matches.' },
           frames_per_second: { type: 'integer', minimum: 1, maximum: 10_000_000, description: 'Limit; what is over it is counted, not written. Default: none.' },
           max_file_size: size('A file is rotated at this size, 4 KiB at least.', '64 MiB'),
