@@ -18,6 +18,8 @@ import { createRegistry } from './metrics/metrics.js';
 import { serveMetrics, type MetricsServer } from './metrics/server.js';
 import { prepareReload, refusalKey, ReloadRefused } from './reload.js';
 import { VERSION } from './version.js';
+import { keepApproval } from './approvals.js';
+import type { SwitchAnswer, SwitchRequest } from './switch-control.js';
 import type { WorkerInput, WorkerMessage, WorkerOrder } from './worker.js';
 
 const EVENT_RING_BYTES = 8 * 1024 * 1024;
@@ -60,6 +62,9 @@ export class Appliance {
   #wakeFd = -1;
   #reloads: Promise<void> = Promise.resolve();
   #reloading: { readonly settle: (rules: number) => void; readonly reject: (error: Error) => void } | null = null;
+  /** Questions to the switch that wait for their answer, by number. */
+  readonly #asked = new Map<number, (answer: SwitchAnswer) => void>();
+  #questions = 0;
   #state: 'new' | 'running' | 'stopping' | 'dead' = 'new';
   #scratch = new Uint8Array(1024 * 1024);
   #fail: (text: string) => void = () => undefined;
@@ -147,7 +152,10 @@ export class Appliance {
           settle();
         } else if (m.type === 'reloaded') this.#reloading?.settle(m.rules);
         else if (m.type === 'reload-failed') this.#reloading?.reject(new ReloadRefused([m.text]));
-        else if (m.type === 'log') this.#log(m.text);
+        else if (m.type === 'switch-answer') {
+          this.#asked.get(m.id)?.(m.answer);
+          this.#asked.delete(m.id);
+        } else if (m.type === 'log') this.#log(m.text);
         else if (m.type === 'failed') {
           this.#died(m.text);
           reject(new Error(m.text));
@@ -167,6 +175,8 @@ export class Appliance {
     if (this.#state === 'dead') return;
     this.#state = 'dead';
     this.#reloading?.reject(new ReloadRefused([text]));
+    for (const answer of this.#asked.values()) answer({ ok: false, lines: [text] });
+    this.#asked.clear();
     this.#fail(text);
   }
 
@@ -213,6 +223,23 @@ export class Appliance {
       throw error;
     } finally {
       this.#reloading = null;
+    }
+  }
+
+  /** Ask the running switch; approvals are kept in `switch.approvals`. Never throws. */
+  async switch(request: SwitchRequest): Promise<SwitchAnswer> {
+    if (this.#state !== 'running') return { ok: false, lines: [`the data plane is ${this.#state}`] };
+    const id = ++this.#questions;
+    const answered = new Promise<SwitchAnswer>((settle) => this.#asked.set(id, settle));
+    this.#order({ type: 'switch', id, request });
+    const answer = await answered;
+    const { approvals } = this.config.switch;
+    if (!answer.ok || answer.approval === undefined || approvals === '') return answer;
+    try {
+      keepApproval(resolve(dirname(resolve(this.#input.file)), approvals), answer.approval, request.op === 'approve');
+      return answer;
+    } catch (error) {
+      return { ...answer, lines: [...answer.lines, `not kept for the next start: ${error instanceof Error ? error.message : String(error)}`] };
     }
   }
 

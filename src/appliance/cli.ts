@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { CaptureError } from '../packet/index.js';
 import { addDriverCommands } from './commands/driver-cli.js';
 import { addFileCommands } from './commands/files-cli.js';
+import { addSwitchCommands } from './commands/switch-cli.js';
 import { VERSION } from './version.js';
 
 /** @param argv as process.argv. @returns the exit code; never throws */
@@ -94,6 +95,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       const { health } = await import('./commands/health.js');
       code = await health(o);
     });
+
+  addSwitchCommands(program, (ran) => {
+    code = ran;
+  });
 
   const rules = program.command('rules').description('look at rule files');
   rules

@@ -22,6 +22,8 @@ import { RingSink } from './events/sink.js';
 import { FilePatternCache } from './pattern-cache.js';
 import { compileRules, compileRulesInSteps, readRuleFiles } from './rule-files.js';
 import { Session, type PolicySnapshot, type SessionPort } from './session.js';
+import { readApprovals } from './approvals.js';
+import { SwitchControl, type SwitchAnswer, type SwitchRequest } from './switch-control.js';
 import { firewallPolicies, portPolicy, rulePolicySteps } from './snapshot.js';
 import { compileWeb, webIsOn, webRefusals, type CompiledWeb } from './web-rules.js';
 
@@ -41,12 +43,14 @@ export interface WorkerInput {
 /** What the main thread asks for. */
 export type WorkerOrder =
   | { readonly type: 'stop' }
+  | { readonly type: 'switch'; readonly id: number; readonly request: SwitchRequest }
   | { readonly type: 'reload'; readonly generation: number; readonly text: string; readonly sources: readonly RuleSource[]; readonly databases: ReadonlyMap<string, Uint8Array> };
 
 export type WorkerMessage =
   | { readonly type: 'ready'; readonly rules: number; readonly refusals: readonly Refusal[]; readonly wakeFd: number; readonly ports: readonly string[] }
   | { readonly type: 'reloaded'; readonly generation: number; readonly rules: number }
   | { readonly type: 'reload-failed'; readonly text: string }
+  | { readonly type: 'switch-answer'; readonly id: number; readonly answer: SwitchAnswer }
   | { readonly type: 'log'; readonly text: string }
   | { readonly type: 'failed'; readonly text: string }
   | { readonly type: 'stopped' };
@@ -130,10 +134,16 @@ function start(): void {
     clock: () => performance.now(),
     onEngineError: (text) => post({ type: 'log', text: `engine error: ${text}` }),
   });
+  const control = new SwitchControl(session, config.ports.map((p) => p.name), config.ports.map((p) => p.vm ?? ''));
+  if (config.switch.approvals !== '') {
+    const lost = control.restore(readApprovals(resolve(dirname(resolve(input.file)), config.switch.approvals)), Math.floor(Date.now() / 1000));
+    for (const text of lost) post({ type: 'log', text });
+  }
   if (!input.keepPrivileges) reducePrivileges(config.privileges);
   const wakeFd = session.ports.needLoop();
   post({ type: 'ready', rules: rules?.rules.length ?? 0, refusals: rules?.refusals ?? [], wakeFd, ports: config.ports.map((p) => p.name) });
-  new Loop(session, sink, ring, counters, config, new Reloader(session, registry, settings, rules)).run(() => {
+  new Loop(session, sink, ring, counters, config, new Reloader(session, registry, settings, rules), control).run(() => {
+    control.close();
     session.close();
     sink.close();
     post({ type: 'stopped' });
@@ -280,17 +290,19 @@ class Loop {
   readonly #counters: Counters;
   readonly #health: PortHealth;
   readonly #reloader: Reloader;
+  readonly #control: SwitchControl;
   readonly #statsSeconds: number;
   #nextHousekeeping = 0;
   #nextStats: number;
 
-  constructor(session: Session, sink: RingSink, ring: SpscRing, counters: Counters, config: Config, reloader: Reloader) {
+  constructor(session: Session, sink: RingSink, ring: SpscRing, counters: Counters, config: Config, reloader: Reloader, control: SwitchControl) {
     this.#session = session;
     this.#sink = sink;
     this.#ring = ring;
     this.#counters = counters;
     this.#health = new PortHealth(session, config);
     this.#reloader = reloader;
+    this.#control = control;
     this.#statsSeconds = config.events.stats_seconds;
     this.#nextStats = Math.floor(Date.now() / 1000) + this.#statsSeconds;
   }
@@ -330,6 +342,7 @@ class Loop {
     if (idle) session.maintain(now);
     session.flush();
     this.#health.check();
+    this.#control.maintain(now);
     this.#counters.set(G_EVENTS_LOST, this.#sink.lost);
     this.#counters.set(G_EVENT_RING_FILL, this.#ring.used / this.#ring.capacity);
     if (now >= this.#nextStats) {
@@ -338,6 +351,7 @@ class Loop {
     }
     const order = receiveMessageOnPort(input.control)?.message as WorkerOrder | undefined;
     if (order?.type === 'reload') this.#reloader.begin(order);
+    else if (order?.type === 'switch') post({ type: 'switch-answer', id: order.id, answer: this.#control.answer(order.request, now) });
     return order?.type === 'stop';
   }
 }

@@ -6,7 +6,7 @@
  * May import: util, packet, pipeline. Imported by the appliance only.
  */
 export { Switch } from './switch.js';
-export type { FrameObserver, FrameOutput, PortEvent, SwitchOptions } from './switch-types.js';
+export type { FrameObserver, FrameOutput, PortEvent, PortInfo, SwitchOptions } from './switch-types.js';
 export { ALLOW_ALL, EGRESS_MANY, type Inspector } from './inspector.js';
 export type { AcceptReject, DiscoveryConfig, PortSecurityConfig, PortState, StormLimits, SpoofGuardConfig, SwitchPortConfig } from './switch-port.js';
 export type { VlanConfig } from './vlan.js';

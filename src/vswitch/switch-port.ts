@@ -13,6 +13,8 @@ export const STATE_DOWN = 1;
 export const STATE_QUARANTINE = 2;
 /** Cut off for a while by loop protection. */
 export const STATE_LOOP = 3;
+/** By STATE_ number. */
+export const STATE_NAMES = ['up', 'down', 'quarantine', 'loop'] as const;
 export type PortState = 'up' | 'down' | 'quarantine';
 
 /** Frames per second, each limit with its own drop reason. Absent = no limit. */

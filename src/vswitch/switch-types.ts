@@ -20,6 +20,17 @@ export interface FrameObserver {
 /** What happened to a port; told to the appliance, never per packet. */
 export type PortEvent = 'loop_blocked' | 'loop_released';
 
+/** A port for people. */
+export interface PortInfo {
+  readonly state: 'up' | 'down' | 'quarantine' | 'loop';
+  /** VLANs it is a member of; none for passive ports and virtual wires. */
+  readonly vlans: readonly number[];
+  /** Configured MACs, as text and as words (hi, lo). */
+  readonly macs: readonly string[];
+  readonly macWords: readonly number[];
+  readonly macChanged: boolean;
+}
+
 export interface SwitchOptions {
   readonly macTable?: MacTableOptions;
   /** Forward reserved bridge addresses like any multicast (a transparent wire). Default false, as IEEE 802.1Q asks. */

@@ -17,6 +17,7 @@ import {
   PacketView,
   TAG_KEEP,
   decodeBatchRow,
+  formatMac,
   isMulticastMac,
   parseMac,
   type FrameBatch,
@@ -51,12 +52,13 @@ import {
   LOOP_OFF,
   LOOP_SIGNS,
   STATE_LOOP,
+  STATE_NAMES,
   STATE_UP,
   type SwitchPort,
   type PortState,
   type SwitchPortConfig,
 } from './switch-port.js';
-import type { FrameObserver, FrameOutput, SwitchOptions, PortEvent } from './switch-types.js';
+import type { FrameObserver, FrameOutput, PortEvent, PortInfo, SwitchOptions } from './switch-types.js';
 import { Transmitter } from './transmitter.js';
 import { MODE_TUNNEL } from './vlan.js';
 
@@ -161,6 +163,16 @@ export class Switch {
   isMacChanged(index: number): boolean {
     const port = this.ports.at(index);
     return port.macChangeReject && port.macChanged;
+  }
+
+  /** A port as operators see it. @throws RangeError */
+  portInfo(index: number): PortInfo {
+    const port = this.ports.at(index);
+    const macs: string[] = [];
+    port.forEachMac((hi, lo) => macs.push(formatMac(hi, lo)));
+    const words: number[] = [];
+    port.forEachMac((hi, lo) => words.push(hi, lo));
+    return { state: STATE_NAMES[port.state]!, vlans: port.passive || port.wire >= 0 ? [] : port.vlan.list(), macs, macWords: words, macChanged: this.isMacChanged(index) };
   }
 
   // ---- packet path -------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import { Appliance } from '../appliance.js';
 import { compileFirewall } from '../build.js';
 import { parseConfig } from '../config/load.js';
 import { formatProblem } from '../config/problem.js';
+import type { SwitchRequest } from '../switch-control.js';
 import { ControlServer, type ControlAnswer } from '../control.js';
 import { fileControl } from '../file-control.js';
 import { ReloadRefused } from '../reload.js';
@@ -85,6 +86,19 @@ function driverLines({ drivers }: Appliance): ControlAnswer {
   return drivers === null ? { ok: false, lines: ['drivers cannot connect: the configuration of the running appliance gives no drivers.unix, vsock_port or tls'] } : { ok: true, lines: drivers.status() };
 }
 
+const SWITCH = 'switch ';
+
+function askSwitch(appliance: Appliance, text: string): Promise<ControlAnswer> {
+  let request: unknown;
+  try {
+    request = JSON.parse(text);
+  } catch (error) {
+    return Promise.resolve({ ok: false, lines: [`switch: ${error instanceof Error ? error.message : String(error)}`] });
+  }
+  if (typeof request !== 'object' || request === null) return Promise.resolve({ ok: false, lines: ['switch: the request is no object'] });
+  return appliance.switch(request as SwitchRequest);
+}
+
 /** @returns null when none is configured, undefined when it cannot be had (told) */
 async function openControl(file: string, appliance: Appliance, reload: () => Promise<ControlAnswer>, log: (line: string) => void): Promise<ControlServer | null | undefined> {
   const { socket } = appliance.config.control;
@@ -94,7 +108,8 @@ async function openControl(file: string, appliance: Appliance, reload: () => Pro
       if (command === 'reload') return reload();
       if (command.startsWith('files ')) return fileControl(appliance.files, command.slice('files '.length));
       if (command === 'drivers') return Promise.resolve(driverLines(appliance));
-      return Promise.resolve({ ok: false, lines: [`unknown command "${command}"; known: reload, files, drivers`] });
+      if (command.startsWith(SWITCH)) return askSwitch(appliance, command.slice(SWITCH.length));
+      return Promise.resolve({ ok: false, lines: [`unknown command "${command}"; known: reload, files, drivers, switch`] });
     });
   } catch (error) {
     log(error instanceof Error ? error.message : String(error));

@@ -63,7 +63,7 @@ export interface Config {
   readonly ports: readonly PortConfig[];
   readonly vms: Readonly<Record<string, VmConfig>>;
   readonly mirrors: readonly MirrorConfig[];
-  readonly switch: { readonly mac_table_size: number; readonly mac_ageing_seconds: number };
+  readonly switch: { readonly approvals: string; readonly mac_table_size: number; readonly mac_ageing_seconds: number };
   readonly firewall: Readonly<Record<string, unknown>>;
   readonly ips: {
     readonly enabled: boolean;

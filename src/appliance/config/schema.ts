@@ -123,6 +123,7 @@ export const configSchema: JsonSchema = {
       description: 'Switching between the ports.',
       properties: {
         mac_table_size: { type: 'integer', minimum: 10, maximum: 1_000_000, default: 8192, description: 'MAC addresses learned at most; the port with most entries pays when it is full.' },
+        approvals: { type: 'string', default: '', description: 'File that keeps the addresses operators approve (`drawbridge switch approve`), relative to this one. Empty = approvals end with the process.' },
         mac_ageing_seconds: { type: 'integer', minimum: 15, maximum: 3600, default: 300, description: 'A learned address not seen for this long is forgotten.' },
       },
     },
@@ -274,7 +275,7 @@ export const configSchema: JsonSchema = {
       default: {},
       description: 'How the running appliance is told to do something.',
       properties: {
-        socket: { type: 'string', default: '', description: 'Unix socket for `drawbridge reload` and `drawbridge files`, relative to this file; only the user who runs the appliance may use it. Empty = none (SIGHUP reloads all the same).' },
+        socket: { type: 'string', default: '', description: 'Unix socket for `drawbridge reload`, `drawbridge files` and `drawbridge switch`, relative to this file; only the user who runs the appliance may use it. Empty = none (SIGHUP reloads all the same).' },
       },
     },
     privileges: {
