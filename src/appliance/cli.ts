@@ -96,10 +96,6 @@ export async function main(argv: readonly string[]): Promise<number> {
       code = await health(o);
     });
 
-  addSwitchCommands(program, (ran) => {
-    code = ran;
-  });
-
   const rules = program.command('rules').description('look at rule files');
   rules
     .command('check')
@@ -133,6 +129,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   };
   addFileCommands(program, done);
   addDriverCommands(program, done);
+  addSwitchCommands(program, done);
 
   try {
     await program.parseAsync([...argv]);

@@ -87,11 +87,11 @@ export class SwitchControl {
 
   /** Captures end by themselves; call now and then. */
   maintain(nowSec: number): void {
-    for (const capture of [...this.#captures]) if (nowSec >= capture.until || capture.mirror.error !== null) this.#end(capture);
+    for (const capture of this.#captures.filter((c) => nowSec >= c.until || c.mirror.error !== null)) this.#end(capture);
   }
 
   close(): void {
-    for (const capture of [...this.#captures]) this.#end(capture);
+    while (this.#captures.length > 0) this.#end(this.#captures[0]!);
   }
 
   #answer(request: SwitchRequest, nowSec: number): SwitchAnswer {
