@@ -254,7 +254,7 @@ interface PathStep {
   readonly name: string;
 }
 
-const STEP = /(\/\/?)(?:(@)?(\*|[A-Za-z_][\w.:-]*)|(text\(\)))/y;
+const STEP = /(\/\/?)(?:(text\(\))|(@)?(\*|[A-Za-z_][\w.:-]*))/y;
 const paths = new Map<string, readonly PathStep[]>();
 
 function parsePath(selector: string): readonly PathStep[] {
@@ -268,7 +268,7 @@ function parsePath(selector: string): readonly PathStep[] {
     if (match === null || (steps.length > 0 && steps[steps.length - 1]!.kind !== 'element')) {
       throw new Error(`XPath '${selector}' at '${selector.slice(at)}': accepted are steps /name, //name, /*, @name, @* and text()`);
     }
-    steps.push({ deep: match[1] === '//', kind: match[4] !== undefined ? 'text' : match[2] !== undefined ? 'attribute' : 'element', name: match[3] ?? '*' });
+    steps.push({ deep: match[1] === '//', kind: match[2] !== undefined ? 'text' : match[3] !== undefined ? 'attribute' : 'element', name: match[4] ?? '*' });
   }
   if (steps.length === 0) throw new Error(`XPath is missing: accepted are steps /name, //name, /*, @name, @* and text()`);
   paths.set(selector, steps);

@@ -62,7 +62,7 @@ export function* logicalLines(text: string, file: string): Generator<LogicalLine
       continue;
     }
     joined += line;
-    if (joined !== '' && !joined.startsWith('#')) yield new Joined(joined, file, segments);
+    if (joined.trim() !== '' && !joined.startsWith('#')) yield new Joined(joined, file, segments);
     joined = '';
     segments = [];
   }
