@@ -96,6 +96,22 @@ export async function main(argv: readonly string[]): Promise<number> {
       code = await health(o);
     });
 
+  program
+    .command('policy')
+    .description('ask the firewall policies of a configuration file')
+    .command('reach')
+    .description('may A open a connection to B, and which rules say so')
+    .argument('<from>', 'VM, address, or ADDRESS@VM')
+    .argument('<to>', 'VM:443, 10.0.0.1:53/udp, [2001:db8::1]:443 or VM/icmp')
+    .option('-c, --config <file>', 'configuration file', 'drawbridge.yaml')
+    .option('--source-port <number>', 'source port of the connection', positive, 50_000)
+    .option('--at <time>', 'when, for rules with a schedule (ISO 8601; default: now)')
+    .option('--json', 'answer in JSON', false)
+    .action(async (from: string, to: string, o: { config: string; sourcePort: number; at?: string; json: boolean }) => {
+      const { reach } = await import('./commands/policy.js');
+      code = await reach(from, to, { ...o, now: Date.now() });
+    });
+
   const rules = program.command('rules').description('look at rule files');
   rules
     .command('check')

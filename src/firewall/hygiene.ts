@@ -64,8 +64,21 @@ function isTeredoAnomaly(view: PacketView): boolean {
   return view.payloadLen < 2 || view.buf[view.payloadOff] !== 0 || view.buf[view.payloadOff + 1] !== 1;
 }
 
+/** What addressFault reads of a packet. */
+interface Addresses {
+  readonly ipVersion: number;
+  readonly src0: number;
+  readonly src1: number;
+  readonly src2: number;
+  readonly src3: number;
+  readonly dst0: number;
+  readonly dst1: number;
+  readonly dst2: number;
+  readonly dst3: number;
+}
+
 /** What is wrong with the addresses. @returns DropReason, 0 = nothing */
-export function addressFault(view: PacketView, checks: number): number {
+export function addressFault(view: Addresses, checks: number): number {
   if (view.ipVersion === 4) return isBad4(view, checks) ? DropReason.firewall_bogon : 0;
   if (view.ipVersion !== 6) return 0;
   const src = addressKind(view.src0, view.src1, view.src2, view.src3, true);
@@ -73,7 +86,7 @@ export function addressFault(view: PacketView, checks: number): number {
   return ((src | dst) & checks) === 0 ? 0 : DropReason.firewall_bogon;
 }
 
-function isBad4(view: PacketView, checks: number): boolean {
+function isBad4(view: Addresses, checks: number): boolean {
   const src = view.src0;
   if (src === 0) return (checks & Hygiene.null_address) !== 0;
   if ((checks & Hygiene.bogon) === 0) return false;

@@ -16,4 +16,5 @@ export { ConnectionLimits } from './limits.js';
 export { Recon, ReconKind, RECON_NAMES } from './recon.js';
 export { PostureCheck } from './posture.js';
 export { Rejecter, type RejectOptions } from './reject.js';
+export { Reachability, type ReachAnswer, type ReachQuestion, type ReachStep } from './reach.js';
 export { analyse, type Finding, type FindingKind } from './analysis.js';
