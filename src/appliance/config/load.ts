@@ -138,7 +138,7 @@ export function parseConfig(file: string, text: string): LoadedConfig {
   return { config, problems, ruleFiles, webFiles, yaml };
 }
 
-const SIZES: readonly (readonly PathStep[])[] = [['stream', 'memcap'], ['stream', 'depth'], ['defrag', 'memcap'], ['events', 'rotate'], ...FILE_SIZES, ['web', 'memcap'], ['web', 'hold_bytes'], ['web', 'flow_memcap'], ['web', 'request_body_limit'], ['web', 'response_body_limit']];
+const SIZES: readonly (readonly PathStep[])[] = [['stream', 'memcap'], ['stream', 'depth'], ['defrag', 'memcap'], ['events', 'rotate'], ...FILE_SIZES, ['web', 'memcap'], ['web', 'hold_bytes'], ['web', 'flow_memcap'], ['web', 'request_body_limit'], ['web', 'request_body_no_files_limit'], ['web', 'response_body_limit']];
 
 /** Put bytes in place of the size a person wrote. */
 function resolveSize(raw: unknown, path: readonly PathStep[], yaml: LocatedYaml, problems: ConfigProblem[]): void {

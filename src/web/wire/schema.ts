@@ -47,6 +47,7 @@ export const webSchema = {
     variables,
     block: withDefault(BLOCK, 'reset'),
     request_body_limit: size('Bytes of a request body that are judged.', '12800 KiB'),
+    request_body_no_files_limit: size('The same without uploaded files: rules look at all of that, which takes time. Applications that take large JSON, or files as plain bodies (PUT), need more.', '1 MiB'),
     request_body_limit_action: { enum: ['block', 'partial'], default: 'block', description: 'A longer request body is refused, or judged up to the limit.' },
     response_bodies: { type: 'boolean', default: true, description: 'Judge response bodies of text, HTML, XML and JSON.' },
     response_body_limit: size('Bytes of a response body that are judged; the rest passes.', '512 KiB'),
@@ -125,6 +126,7 @@ export interface WebConfig extends Scoring {
   readonly rules: readonly string[];
   readonly block: 'reset' | 'page';
   readonly request_body_limit: number;
+  readonly request_body_no_files_limit: number;
   readonly request_body_limit_action: 'block' | 'partial';
   readonly response_bodies: boolean;
   readonly response_body_limit: number;
@@ -164,7 +166,7 @@ export function engineDirectives(c: WebConfig): string {
   return `SecRuleEngine On
 SecRequestBodyAccess On
 SecRequestBodyLimit ${c.request_body_limit}
-SecRequestBodyNoFilesLimit ${Math.min(c.request_body_limit, NO_FILES_LIMIT)}
+SecRequestBodyNoFilesLimit ${Math.min(c.request_body_limit, c.request_body_no_files_limit)}
 SecRequestBodyLimitAction ${c.request_body_limit_action === 'block' ? 'Reject' : 'ProcessPartial'}
 SecRequestBodyJsonDepthLimit 512
 SecArgumentsLimit 1000
@@ -179,6 +181,3 @@ SecArgumentSeparator &
 SecCookieFormat 0
 `;
 }
-
-/** Bytes of a body without its uploaded files. */
-const NO_FILES_LIMIT = 1 << 20;

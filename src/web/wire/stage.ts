@@ -322,7 +322,10 @@ export class WebStage implements HttpObserver {
   /** A page can only stand in for a response of which nothing has left, and only in its turn. */
   #canAnswer(flow: Flow, exchange: WebExchange): boolean {
     if (!this.#clientIdle) return false;
-    for (const tx of flow.transactions as Transaction[]) if (!tx.doneToClient) return tx === (exchange.http as unknown);
+    for (const tx of flow.transactions as Transaction[]) {
+      if (tx === (exchange.http as unknown)) return true;
+      if (!tx.doneToClient) return false;
+    }
     return false;
   }
 

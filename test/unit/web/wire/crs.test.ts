@@ -107,6 +107,7 @@ test('an error page that tells too much is kept back', (t) => {
   l.server(`HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: ${page.length}\r\n\r\n${page}`);
   t.is(l.events[0]?.web.phase, 4);
   t.false(l.seen.includes('MySQL'));
+  t.regex(l.seen, /^HTTP\/1\.1 403 /, 'it fits one packet, so a page can take its place');
 });
 
 test('settings differ by VM and host over one rule set', (t) => {

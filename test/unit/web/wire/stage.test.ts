@@ -113,7 +113,7 @@ test('no page in the middle of a response, or before an earlier one', (t) => {
   t.true(pipelined.clientWasReset);
   const late = lab({ block: 'page' }).lab;
   late.client(GET);
-  late.server('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nevil-page', 50);
+  late.server('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nevil-page', 40);
   t.is(late.events[0]!.web.answer, 'reset');
   t.false(late.seen.includes('evil-page'));
 });
