@@ -28,8 +28,9 @@ export function suiteRules(crs, level) {
 export async function compileSuite(crs, level, prefilter) {
   const web = await import(join(root, 'dist/src/web/index.js'));
   const { webRuleFiles } = await import(join(root, 'dist/src/appliance/web-rule-files.js'));
+  const { userPatternCache } = await import(join(root, 'dist/src/appliance/pattern-cache.js'));
   const options = { files: webRuleFiles, clock: Date.now };
-  if (prefilter && web.createPrefilter !== undefined) options.prefilter = web.createPrefilter;
+  if (prefilter) Object.assign(options, { prefilter: web.createPrefilter, prefilterCache: userPatternCache() });
   return web.WebEngine.compile(suiteRules(crs, level), options);
 }
 

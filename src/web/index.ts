@@ -26,6 +26,7 @@ export { loadRules, type RuleFiles, type RuleSource } from './seclang/loader.js'
 export type { RuleNote, RuleRefusal, RuleSet } from './rule-set.js';
 export type { OperatorLookups } from './operators/operator.js';
 export type { PrefilterCache, PrefilterFactory } from './prefilter.js';
+export { createPrefilter } from './prefilter/vectorscan.js';
 export { byteString, displayText, type ByteString } from './value.js';
 export { WebStage, type BlockMessage, type ExceptionPolicy, type TransactionSource, type WebStageOptions } from './wire/stage.js';
 export { MAX_OVERRIDES, WebMode, WebPolicies, type BlockAnswer, type WebOverride } from './wire/policies.js';

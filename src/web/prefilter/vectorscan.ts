@@ -36,7 +36,7 @@ const TIER = Uint8Array.from({ length: 256 }, (_, byte) => (ByteSet.SPECIAL.has(
 /** Values of ordinary requests. An expression that occurs in most of them spares nothing. */
 const PROBES = ['', 'a', '7', 'page', '1234567890', 'en-US,en;q=0.5', '/index.html', 'john.doe@example.com', 'the quick brown fox', 'no-cache', 'gzip, deflate', '2024-05-01T12:00:00Z'];
 
-export const vectorscanPrefilter: PrefilterFactory = (patterns, slots, cache) => new VectorscanPrefilter(patterns, slots, cache);
+export const createPrefilter: PrefilterFactory = (patterns, slots, cache) => new VectorscanPrefilter(patterns, slots, cache);
 
 class VectorscanPrefilter implements Prefilter {
   readonly covered: Uint32Array;
