@@ -11,6 +11,7 @@ import { writeFileSync } from 'node:fs';
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { userPatternCache } from '../src/appliance/pattern-cache.js';
 import { webRuleFiles } from '../src/appliance/web-rule-files.js';
 import * as web from '../src/web/index.js';
 
@@ -115,7 +116,6 @@ SecResponseBodyMimeType text/plain text/html text/xml application/json
 SecRule REQUEST_HEADERS:Content-Type "^application/json" "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"`;
 
 function compile(level: number, prefilter: boolean): web.WebEngine {
-  const factory = (web as { createPrefilter?: web.PrefilterFactory }).createPrefilter;
   const rules = readdirSync(join(crs, 'rules')).filter((name) => name.endsWith('.conf')).toSorted();
   return web.WebEngine.compile(
     [
@@ -124,7 +124,7 @@ function compile(level: number, prefilter: boolean): web.WebEngine {
       { name: 'level', text: `SecAction "id:900000,phase:1,pass,t:none,nolog,setvar:tx.blocking_paranoia_level=${level}"` },
       ...rules.map((name) => ({ file: join(crs, 'rules', name) })),
     ],
-    { files: webRuleFiles, clock: Date.now, ...(prefilter && factory !== undefined ? { prefilter: factory } : {}) },
+    { files: webRuleFiles, clock: Date.now, ...(prefilter ? { prefilterCache: userPatternCache()! } : { prefilter: null }) },
   );
 }
 

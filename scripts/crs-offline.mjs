@@ -30,7 +30,8 @@ export async function compileSuite(crs, level, prefilter) {
   const { webRuleFiles } = await import(join(root, 'dist/src/appliance/web-rule-files.js'));
   const { userPatternCache } = await import(join(root, 'dist/src/appliance/pattern-cache.js'));
   const options = { files: webRuleFiles, clock: Date.now };
-  if (prefilter) Object.assign(options, { prefilter: web.createPrefilter, prefilterCache: userPatternCache() });
+  if (prefilter) options.prefilterCache = userPatternCache();
+  else options.prefilter = null;
   return web.WebEngine.compile(suiteRules(crs, level), options);
 }
 

@@ -2,6 +2,7 @@
 import { NamePattern } from '../name-pattern.js';
 import type { OperatorLookups } from '../operators/operator.js';
 import type { PrefilterCache, PrefilterFactory } from '../prefilter.js';
+import { createPrefilter } from '../prefilter/vectorscan.js';
 import type { RuleSet } from '../rule-set.js';
 import { loadRules, type RuleFiles, type RuleSource } from '../seclang/loader.js';
 import type { CompiledExclusion, WebConnection, WebPolicy, WebTransaction } from '../transaction.js';
@@ -18,8 +19,8 @@ export interface WebEngineOptions {
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   readonly lookups?: OperatorLookups;
-  /** Multi-pattern search; without it every rule is judged on every value. */
-  readonly prefilter?: PrefilterFactory;
+  /** Multi-pattern search, by default that on Vectorscan; null: every rule is judged on every value. */
+  readonly prefilter?: PrefilterFactory | null;
   readonly prefilterCache?: PrefilterCache;
   readonly persistent?: PersistentLimits;
 }
@@ -41,7 +42,8 @@ export class WebEngine {
     this.ruleSet = ruleSet;
     this.clock = options.clock;
     this.#store = new PersistentStore(options.persistent);
-    const prefilter = options.prefilter?.(ruleSet.patterns, ruleSet.slots, options.prefilterCache ?? null) ?? null;
+    const create = options.prefilter === undefined ? createPrefilter : options.prefilter;
+    const prefilter = create?.(ruleSet.patterns, ruleSet.slots, options.prefilterCache ?? null) ?? null;
     this.evaluator = new Evaluator(ruleSet.tree, this.#cache, new Scanner(ruleSet.slots, prefilter), ruleSet.groups.length);
     const { auditRelevantStatus } = ruleSet.settings;
     this.#relevantStatus = auditRelevantStatus === '' ? null : new NamePattern(auditRelevantStatus, false);

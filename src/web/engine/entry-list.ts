@@ -1,4 +1,5 @@
 /** The contents of one variable in a transaction: names and values in order, with what is known about the values. */
+import type { ScanPlaceCode } from '../prefilter.js';
 import { lowerAscii, type ByteString } from '../value.js';
 import type { Scanner, TransformTree, ValueCache, ValueInfo } from './value-cache.js';
 
@@ -51,14 +52,14 @@ export class EntryList {
     return info;
   }
 
-  /** Slots that may match any of the values transformed by `node`: when a bit is clear, no entry needs to be looked at. */
-  union(node: number, cache: ValueCache, tree: TransformTree, scanner: Scanner): Uint32Array {
+  /** Slots that may match any of the values transformed by `node`, all at one place: when a bit is clear, no entry needs to be looked at. */
+  union(node: number, place: ScanPlaceCode, cache: ValueCache, tree: TransformTree, scanner: Scanner): Uint32Array {
     const unions = (this.#unions ??= []);
     const known = unions[node];
     if (known !== undefined) return known;
     const union = new Uint32Array(scanner.words);
     for (let i = 0; i < this.values.length; i++) {
-      const hits = scanner.hits(tree.variant(this.info(i, cache), node));
+      const hits = scanner.hits(tree.variant(this.info(i, cache), node), place);
       for (let w = 0; w < union.length; w++) union[w]! |= hits[w]!;
     }
     while (unions.length < node) unions.push(undefined);

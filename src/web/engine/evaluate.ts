@@ -3,6 +3,7 @@
  * match (one bit per group of rules), may this value match (one bit), is its name excluded, does the operator match.
  */
 import { MatchState, type CompiledOperator } from '../operators/operator.js';
+import { ScanPlace } from '../prefilter.js';
 import { hasBit, selects, type OperatorUse, type Rule, type ScanGroup, type Target } from '../rule.js';
 import type { EntryList } from './entry-list.js';
 import type { Transaction } from './transaction.js';
@@ -85,12 +86,13 @@ export class Evaluator {
       const list = listOf(target, tx);
       const size = list.size;
       if (size === 0) continue;
+      const { place } = target.variable;
       const whole = target.name === null && target.pattern === null && target.exclusions === null;
       const summed = whole && size > SUMMED;
       for (let i = 0; i < (summed ? 1 : size); i++) {
         if (!whole && (!selects(target, list.lowerName(i)) || excluded(target, list.lowerName(i)))) continue;
         for (const node of group.nodes) {
-          const hits = summed ? list.union(node, this.#cache, this.#tree, this.#scanner) : this.#scanner.hits(this.#tree.variant(list.info(i, this.#cache), node));
+          const hits = summed ? list.union(node, place, this.#cache, this.#tree, this.#scanner) : this.#scanner.hits(this.#tree.variant(list.info(i, this.#cache), node), place);
           for (let w = 0; w < words; w++) unions[start + w]! |= hits[w]!;
         }
       }
@@ -147,7 +149,7 @@ export class Evaluator {
     let found = true;
     let hits: Uint32Array | null = null;
     if (use.slot >= 0) {
-      hits = variant.hits ?? this.#scanner.hits(variant);
+      hits = this.#scanner.hits(variant, target.count ? ScanPlace.NONE : target.variable.place);
       found = (hits[rule.word]! & rule.bit) !== 0;
       if (!found && !use.negated) return false;
     }

@@ -4,7 +4,7 @@
  * so both are remembered: lists keep their values' infos, and short values are kept over transactions in two bounded
  * generations.
  */
-import type { Prefilter } from '../prefilter.js';
+import { SCAN_PLACES, type Prefilter, type ScanPlaceCode } from '../prefilter.js';
 import type { TransformFunction } from '../transformations/transformation.js';
 import type { ByteString } from '../value.js';
 
@@ -13,10 +13,12 @@ const MAX_SHARED_LENGTH = 512;
 /** Values per generation. Two of them are alive at a time. */
 const GENERATION = 2048;
 
+const NOT_SCANNED: readonly (Uint32Array | null)[] = Array.from({ length: SCAN_PLACES }, () => null);
+
 /** One form of a value, shared by all chains that produce it. */
 export class Variant {
-  /** Bit s clear: the operator of slot s is known not to match. Null until first asked for. */
-  hits: Uint32Array | null = null;
+  /** By place: bit s clear: the operator of slot s is known not to match. Null until first asked for. */
+  readonly hits: (Uint32Array | null)[] = NOT_SCANNED.slice();
   readonly value: ByteString;
   constructor(value: ByteString) {
     this.value = value;
@@ -120,30 +122,30 @@ export class ValueCache {
   }
 }
 
-/** Asks the prefilter once per form. */
+/** Asks the prefilter once per form and place. */
 export class Scanner {
-  readonly #words: number;
-  /** Bits of slots that no prefilter answers for: they may always match. */
-  readonly #open: Uint32Array;
+  readonly words: number;
+  /** By place: bits of slots that no prefilter answers for: they may always match. */
+  readonly #open: readonly Uint32Array[];
   readonly #prefilter: Prefilter | null;
 
   constructor(slots: number, prefilter: Prefilter | null) {
-    this.#words = (slots + 31) >>> 5;
+    const words = (slots + 31) >>> 5;
+    this.words = words;
     this.#prefilter = prefilter;
-    this.#open = new Uint32Array(this.#words).fill(0xffffffff);
-    if (prefilter !== null) for (let w = 0; w < this.#words; w++) this.#open[w]! &= ~prefilter.covered[w]!;
+    this.#open = NOT_SCANNED.map((_, place) => {
+      const open = new Uint32Array(words).fill(0xffffffff);
+      if (prefilter !== null) for (let w = 0; w < words; w++) open[w]! &= ~prefilter.covered[place]![w]!;
+      return open;
+    });
   }
 
-  get words(): number {
-    return this.#words;
-  }
-
-  hits(variant: Variant): Uint32Array {
-    const known = variant.hits;
+  hits(variant: Variant, place: ScanPlaceCode): Uint32Array {
+    const known = variant.hits[place]!;
     if (known !== null) return known;
-    const hits = this.#open.slice();
-    this.#prefilter?.scan(variant.value, hits);
-    variant.hits = hits;
+    const hits = this.#open[place]!.slice();
+    this.#prefilter?.scan(variant.value, place, hits);
+    variant.hits[place] = hits;
     return hits;
   }
 }

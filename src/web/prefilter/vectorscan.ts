@@ -1,5 +1,5 @@
 /**
- * The prefilter on Vectorscan. Expressions are sorted into tiers by the bytes that a value must hold for them to match: a
+ * The prefilter on Vectorscan. Per place, expressions are sorted into tiers by the bytes that a value must hold for them to match: a
  * value without any such byte (a word, a number) is never searched for them. Each tier is one multi-pattern database; the
  * phrase lists of all rules are another. Compiled databases are kept under a hash of library, processor and patterns.
  *
@@ -10,7 +10,7 @@ import {
   HS_FLAG_ALLOWEMPTY, HS_FLAG_CASELESS, HS_FLAG_DOTALL, HS_FLAG_MULTILINE, HsDatabase, PCRE_CASELESS, PCRE_DOLLAR_ENDONLY, PCRE_DOTALL, PCRE_MULTILINE, Pcre,
   hsVersion, type HsPattern,
 } from '@drawbridge/native';
-import type { Prefilter, PrefilterCache, PrefilterFactory, PrefilterPattern } from '../prefilter.js';
+import { SCAN_PLACES, ScanPlace, type Prefilter, type PrefilterCache, type PrefilterFactory, type PrefilterPattern, type ScanPlaceCode } from '../prefilter.js';
 import { toScratch, type ByteString } from '../value.js';
 import { ByteSet } from './byte-set.js';
 import { neededBytes } from './needed-bytes.js';
@@ -39,6 +39,23 @@ const PROBES = ['', 'a', '7', 'page', '1234567890', 'en-US,en;q=0.5', '/index.ht
 export const createPrefilter: PrefilterFactory = (patterns, slots, cache) => new VectorscanPrefilter(patterns, slots, cache);
 
 class VectorscanPrefilter implements Prefilter {
+  readonly covered: readonly Uint32Array[];
+  readonly #places: readonly Place[];
+
+  constructor(patterns: readonly PrefilterPattern[], slots: number, cache: PrefilterCache | null) {
+    const usable = patterns.filter(({ hint }) => hint.kind === 'words' || isSelective(hint.expression, hint.options));
+    const words = (slots + 31) >>> 5;
+    this.#places = Array.from({ length: SCAN_PLACES }, (_, place) => new Place(place === ScanPlace.NONE ? [] : usable.filter((pattern) => (pattern.places & (1 << place)) !== 0), words, cache));
+    this.covered = this.#places.map((place) => place.covered);
+  }
+
+  scan(value: ByteString, place: ScanPlaceCode, out: Uint32Array): void {
+    this.#places[place]!.scan(value, out);
+  }
+}
+
+/** What is searched for at one place. */
+class Place {
   readonly covered: Uint32Array;
   /** For every value, for those with more than letters and digits, for those with special bytes. */
   readonly #words: Database | null;
@@ -46,19 +63,18 @@ class VectorscanPrefilter implements Prefilter {
   readonly #special: Database | null;
   readonly #phrases: Database | null;
 
-  constructor(patterns: readonly PrefilterPattern[], slots: number, cache: PrefilterCache | null) {
-    this.covered = new Uint32Array((slots + 31) >>> 5);
+  constructor(patterns: readonly PrefilterPattern[], words: number, cache: PrefilterCache | null) {
     const tiers: [Map<string, Item>, Map<string, Item>, Map<string, Item>] = [new Map(), new Map(), new Map()];
     const phrases = new Map<string, Item>();
-    for (const pattern of patterns) {
-      if (pattern.hint.kind === 'words') addItem(phrases, pattern.hint.words.map(escapeLiteral), HS_FLAG_CASELESS, pattern.slot);
-      else if (isSelective(pattern.hint.expression, pattern.hint.options)) {
-        const { expression, options } = pattern.hint;
-        addItem(tiers[tierOf(expression, options)], [expression], hsFlags(options), pattern.slot);
-      }
+    for (const { hint, slot } of patterns) {
+      if (hint.kind === 'words') addItem(phrases, hint.words.map(escapeLiteral), HS_FLAG_CASELESS, slot);
+      else addItem(tiers[tierOf(hint.expression, hint.options)], [hint.expression], hsFlags(hint.options), slot);
     }
-    [this.#words, this.#ordinary, this.#special] = tiers.map((items) => Database.obtain(items, cache)) as [Database | null, Database | null, Database | null];
+    this.#words = Database.obtain(tiers[0], cache);
+    this.#ordinary = Database.obtain(tiers[1], cache);
+    this.#special = Database.obtain(tiers[2], cache);
     this.#phrases = Database.obtain(phrases, cache);
+    this.covered = new Uint32Array(words);
     for (const database of [this.#words, this.#ordinary, this.#special, this.#phrases]) database?.cover(this.covered);
   }
 

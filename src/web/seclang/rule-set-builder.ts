@@ -14,7 +14,7 @@ import { findTransformation } from '../transformations/registry.js';
 import type { PhaseNumber } from '../variables/variable.js';
 import type { SourcePosition } from './error.js';
 import { parseOperator, type ParsedOperator } from './operator-argument.js';
-import { scanGroups } from './scan-groups.js';
+import { scanGroups, scanPlaces } from './scan-groups.js';
 import { combineTargets, type ParsedTarget } from './targets.js';
 
 /** Compiled forms of an operator argument with macros that are kept. */
@@ -162,7 +162,8 @@ export class RuleSetBuilder {
     for (const rule of rules) for (let link: Rule | null = rule; link !== null; link = link.next) for (const effect of link.effects) effect.link?.(rules);
     const groups = scanGroups(rules);
     const patterns: PrefilterPattern[] = [];
-    for (const { slot, compiled } of this.#slots.values()) if (compiled.hint !== undefined) patterns.push({ slot, hint: compiled.hint });
+    const places = scanPlaces(rules, this.#slots.size);
+    for (const { slot, compiled } of this.#slots.values()) if (compiled.hint !== undefined) patterns.push({ slot, hint: compiled.hint, places: places[slot]! });
     return { settings: this.settings, rules, phases, tree: this.#tree, slots: this.#slots.size, patterns, groups, refusals: this.refusals, notes: this.notes, files: this.files };
   }
 

@@ -1,4 +1,5 @@
 /** Groups of rules that look at the same targets through the same transformations (see ScanGroup). */
+import { ScanPlace } from '../prefilter.js';
 import type { Rule, ScanGroup, Selector, Target } from '../rule.js';
 
 /** Gives every rule that allows it, links included, its group. */
@@ -19,6 +20,19 @@ export function scanGroups(rules: readonly Rule[]): ScanGroup[] {
     }
   }
   return [...groups.values()];
+}
+
+/** By slot: bit p is set when rules ask for it at place p. */
+export function scanPlaces(rules: readonly Rule[], slots: number): Uint8Array {
+  const places = new Uint8Array(slots);
+  for (const starter of rules) {
+    for (let rule: Rule | null = starter; rule !== null; rule = rule.next) {
+      const slot = rule.operator?.slot ?? -1;
+      if (slot < 0) continue;
+      for (const target of rule.targets) if (!target.count && target.variable.place !== ScanPlace.NONE) places[slot]! |= 1 << target.variable.place;
+    }
+  }
+  return places;
 }
 
 /** The target's values cannot change while a phase runs. */

@@ -5,6 +5,7 @@
 import type { EntryList } from '../engine/entry-list.js';
 import type { TransactionState } from '../engine/state.js';
 import type { NamePattern } from '../name-pattern.js';
+import { ScanPlace, type ScanPlaceCode } from '../prefilter.js';
 import type { ByteString } from '../value.js';
 
 /** Phases at whose start a variable may have got new contents; what was built before is thrown away then. */
@@ -38,6 +39,18 @@ export interface VariableExpression {
   select(state: TransactionState, selector: string): EntryList;
 }
 
+/** Families of variables whose values are searched for the same rules. */
+const PLACES: readonly (readonly [RegExp, ScanPlaceCode])[] = [
+  [/^(?:ARGS|FILES|REQUEST_COOKIES|XML$|REQUEST_FILENAME$|REQUEST_BASENAME$|MULTIPART_(?:FILENAME|NAME)$)/, ScanPlace.PARAMETER],
+  [/^(?:REQUEST_HEADERS|MULTIPART_PART_HEADERS)/, ScanPlace.HEADER],
+  [/^(?:REQUEST_(?:LINE|URI|URI_RAW|BODY)|QUERY_STRING|FULL_REQUEST)$/, ScanPlace.REQUEST],
+  [/^RESPONSE_(?:HEADERS|BODY)/, ScanPlace.RESPONSE],
+];
+
+function placeOf(name: string): ScanPlaceCode {
+  return PLACES.find(([pattern]) => pattern.test(name))?.[1] ?? ScanPlace.NONE;
+}
+
 /** A row of the registry. One class for all, so that the engine's inner loops see objects of one shape. */
 export class Variable {
   readonly name: string;
@@ -46,6 +59,7 @@ export class Variable {
   readonly collection: boolean;
   readonly volatile: boolean;
   readonly changesAt: readonly PhaseNumber[];
+  readonly place: ScanPlaceCode;
   readonly fill: (state: TransactionState, list: EntryList) => void;
   readonly direct: ((state: TransactionState) => EntryList) | null;
   readonly lookup: ((state: TransactionState, lowerName: ByteString) => ByteString | undefined) | null;
@@ -59,6 +73,7 @@ export class Variable {
     this.collection = definition.collection;
     this.volatile = definition.volatile ?? false;
     this.changesAt = definition.changesAt ?? [];
+    this.place = definition.volatile === true ? ScanPlace.NONE : placeOf(definition.name);
     this.fill = definition.fill;
     this.direct = definition.direct ?? null;
     this.lookup = definition.lookup ?? null;
