@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -90,7 +91,7 @@ void link_init(const struct link_target *t, const char *vm, const char *secret, 
   snprintf(vm_name, sizeof vm_name, "%s", vm);
   snprintf(token, sizeof token, "%s", secret);
   capabilities = caps | (t->kind == LINK_UNIX ? CAP_DESCRIPTORS : 0);
-  substitute = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  substitute = eventfd(0, EFD_CLOEXEC);
   read_boot_id();
 }
 
