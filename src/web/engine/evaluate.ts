@@ -5,37 +5,45 @@
 import { MatchState, type CompiledOperator } from '../operators/operator.js';
 import { ScanPlace } from '../prefilter.js';
 import { hasBit, selects, type OperatorUse, type Rule, type ScanGroup, type Target } from '../rule.js';
-import type { EntryList } from './entry-list.js';
+import { UnionArena, type EntryList } from './entry-list.js';
 import type { Transaction } from './transaction.js';
 import type { Scanner, TransformTree, ValueCache, ValueInfo, Variant } from './value-cache.js';
-
-/** Lists of more entries remember the sum of their hits, since several groups look at each list. */
-const SUMMED = 8;
 
 export class Evaluator {
   readonly #tree: TransformTree;
   readonly #cache: ValueCache;
   readonly #scanner: Scanner;
   readonly #match = new MatchState();
-  readonly #words: number;
-  /** Per scan group the slots that may match; valid where #runOf is the current run. Phases run to their end, one at a time. */
-  readonly #unions: Uint32Array;
-  readonly #runOf: Float64Array;
-  #run = 0;
+  readonly #arena: UnionArena;
+  /** Per scan group the slots that may match, as an offset into the arena; -1 = not known yet in this run. Phases run to their end, one at a time. */
+  readonly #unions: Int32Array;
 
   constructor(tree: TransformTree, cache: ValueCache, scanner: Scanner, groups: number) {
     this.#tree = tree;
     this.#cache = cache;
     this.#scanner = scanner;
-    this.#words = scanner.words;
-    this.#unions = new Uint32Array(groups * scanner.words);
-    this.#runOf = new Float64Array(groups);
+    this.#arena = new UnionArena(scanner.words);
+    this.#unions = new Int32Array(groups);
   }
 
-  /** @returns the rule (this one link) matched; its effects have been run, once per matching value */
+  /** A phase begins: what was known of the values is void. */
+  begin(): void {
+    this.#arena.begin();
+    this.#unions.fill(-1);
+  }
+
+  /** May the operator of the rule's slot match any of the values that its group looks at in this phase? */
+  mayMatch(rule: Rule, group: ScanGroup, tx: Transaction): boolean {
+    let at = this.#unions[group.id]!;
+    if (at < 0) {
+      at = this.#unite(group, tx);
+      this.#unions[group.id] = at;
+    }
+    return (this.#arena.words[at + rule.word]! & rule.bit) !== 0;
+  }
+
+  /** To be asked of rules with a group only when mayMatch says so. @returns the rule (this one link) matched; its effects have been run, once per matching value */
   judge(rule: Rule, tx: Transaction): boolean {
-    const group = rule.group;
-    if (group !== null && !this.#possible(rule, group, tx)) return false;
     const use = rule.operator;
     if (use === null) {
       // ModSecurity makes an unconditional rule on REMOTE_ADDR of a SecAction
@@ -63,40 +71,24 @@ export class Evaluator {
     return any;
   }
 
-  /** A phase begins: what was known of the values is void. */
-  begin(): void {
-    this.#run++;
-  }
-
-  /** May the operator of the rule's slot match any of the values that its group looks at in this phase? */
-  #possible(rule: Rule, group: ScanGroup, tx: Transaction): boolean {
-    if (this.#runOf[group.id] !== this.#run) {
-      this.#runOf[group.id] = this.#run;
-      this.#unite(group, tx);
-    }
-    return (this.#unions[group.id * this.#words + rule.word]! & rule.bit) !== 0;
-  }
-
-  #unite(group: ScanGroup, tx: Transaction): void {
-    const words = this.#words;
-    const start = group.id * words;
-    const unions = this.#unions;
-    unions.fill(0, start, start + words);
+  #unite(group: ScanGroup, tx: Transaction): number {
+    const arena = this.#arena;
+    const at = arena.take();
     for (const target of group.targets) {
       const list = listOf(target, tx);
       const size = list.size;
       if (size === 0) continue;
       const { place } = target.variable;
-      const whole = target.name === null && target.pattern === null && target.exclusions === null;
-      const summed = whole && size > SUMMED;
-      for (let i = 0; i < (summed ? 1 : size); i++) {
-        if (!whole && (!selects(target, list.lowerName(i)) || excluded(target, list.lowerName(i)))) continue;
-        for (const node of group.nodes) {
-          const hits = summed ? list.union(node, place, this.#cache, this.#tree, this.#scanner) : this.#scanner.hits(this.#tree.variant(list.info(i, this.#cache), node), place);
-          for (let w = 0; w < words; w++) unions[start + w]! |= hits[w]!;
-        }
+      if (size > 1 && target.name === null && target.pattern === null && target.exclusions === null) {
+        for (const node of group.nodes) arena.orOwn(at, list.union(node, place, arena, this.#cache, this.#tree, this.#scanner));
+        continue;
+      }
+      for (let i = 0; i < size; i++) {
+        if (!selects(target, list.lowerName(i)) || excluded(target, list.lowerName(i))) continue;
+        for (const node of group.nodes) arena.or(at, this.#scanner.hits(this.#tree.variant(list.info(i, this.#cache), node), place));
       }
     }
+    return at;
   }
 
   #count(rule: Rule, use: OperatorUse, operator: CompiledOperator, target: Target, tx: Transaction): boolean {

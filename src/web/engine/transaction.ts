@@ -247,6 +247,7 @@ export class Transaction implements WebTransaction {
     while (i < rules.length) {
       const rule = rules[i]!;
       i++;
+      if (rule.group !== null && !evaluator.mayMatch(rule, rule.group, this)) continue;
       if (this.#removed !== null && hasBit(this.#removed, rule.index)) continue;
       if (state.matchedVars.size > 0) state.matchedVars.clear();
       this.#scores = null;
@@ -255,6 +256,7 @@ export class Transaction implements WebTransaction {
       while (link !== null && evaluator.judge(link, this)) {
         if (this.stopped) return;
         link = link.next;
+        if (link !== null && link.group !== null && !evaluator.mayMatch(link, link.group, this)) break;
       }
       if (this.stopped) return;
       if (link === null && rule.jump >= 0) i = rule.jump;

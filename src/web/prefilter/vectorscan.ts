@@ -62,6 +62,7 @@ class Place {
   readonly #ordinary: Database | null;
   readonly #special: Database | null;
   readonly #phrases: Database | null;
+  readonly #gates: Gates;
 
   constructor(patterns: readonly PrefilterPattern[], words: number, cache: PrefilterCache | null) {
     const tiers: [Map<string, Item>, Map<string, Item>, Map<string, Item>] = [new Map(), new Map(), new Map()];
@@ -76,6 +77,8 @@ class Place {
     this.#phrases = Database.obtain(phrases, cache);
     this.covered = new Uint32Array(words);
     for (const database of [this.#words, this.#ordinary, this.#special, this.#phrases]) database?.cover(this.covered);
+    this.#gates = new Gates(patterns.filter(({ slot }) => (this.covered[slot >>> 5]! & (1 << (slot & 31))) === 0));
+    this.#gates.cover(this.covered);
   }
 
   scan(value: ByteString, out: Uint32Array): void {
@@ -86,8 +89,45 @@ class Place {
     const tier = highestTier(buf, length);
     if (tier >= 1) this.#ordinary?.scan(buf, length, out);
     if (tier === 2) this.#special?.scan(buf, length, out);
+    this.#gates.scan(buf, length, out);
   }
 }
+
+/** Expressions that Vectorscan cannot compile: those whose needed bytes a value lacks are spared all the same. */
+class Gates {
+  /** Slots of gate i, of which byte b opens those with bit i in #opens[b]. */
+  readonly #slots: readonly number[];
+  readonly #opens = new Uint32Array(256);
+
+  constructor(patterns: readonly PrefilterPattern[]) {
+    const slots: number[] = [];
+    for (const { hint, slot } of patterns) {
+      const need = hint.kind === 'regex' ? neededBytes(hint.expression, (hint.options & PCRE_CASELESS) !== 0) : null;
+      if (need === null || slots.length === MAX_GATES) continue;
+      for (let byte = 0; byte < 256; byte++) if (need.has(byte)) this.#opens[byte]! |= 1 << slots.length;
+      slots.push(slot);
+    }
+    this.#slots = slots;
+  }
+
+  cover(covered: Uint32Array): void {
+    for (const slot of this.#slots) covered[slot >>> 5]! |= 1 << (slot & 31);
+  }
+
+  scan(buf: Uint8Array, length: number, out: Uint32Array): void {
+    const slots = this.#slots;
+    if (slots.length === 0) return;
+    const all = slots.length === MAX_GATES ? -1 : (1 << slots.length) - 1;
+    let open = 0;
+    for (let i = 0; i < length && open !== all; i++) open |= this.#opens[buf[i]!]!;
+    for (let gate = 0; gate < slots.length; gate++) {
+      if ((open & (1 << gate)) !== 0) out[slots[gate]! >>> 5]! |= 1 << (slots[gate]! & 31);
+    }
+  }
+}
+
+/** Gates per place: bits of a word. */
+const MAX_GATES = 32;
 
 function highestTier(buf: Uint8Array, length: number): number {
   let tier = 0;
