@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { LabNetwork, type LabVm, type Outcome } from '../../src/appliance/lab/namespaces.js';
 import { liveRefusal } from '../../src/appliance/lab/live.js';
-import { Drawbridge, folder, parseMetrics, total } from '../helpers/drawbridge.js';
+import { Drawbridge, folder, parseMetrics, total, type Sample } from '../helpers/drawbridge.js';
 
 const why = liveRefusal();
 const live = why === undefined ? test.serial : test.serial.skip;
@@ -62,6 +62,7 @@ interface Rig {
   /** What the server wrote since the last call. */
   served(): Promise<string>;
   events(): WebEvent[];
+  metrics(): Promise<Sample[]>;
 }
 
 async function build(t: ExecutionContext, web: string): Promise<Rig> {
@@ -97,6 +98,7 @@ async function build(t: ExecutionContext, web: string): Promise<Rig> {
       read = all.length;
       return fresh;
     },
+    metrics: async () => parseMetrics(await (await fetch(run.metricsUrl)).text()),
     events: () => (existsSync(join(dir, 'eve.json')) ? readFileSync(join(dir, 'eve.json'), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line) as WebEvent).filter((e) => e.event_type === 'web') : []),
   };
 }
@@ -149,7 +151,12 @@ live('ordinary use passes; attacks end before the server knows of them, and the 
 
   const again = await rig.curl(`${URL}/`);
   t.is(again.stdout, '<h1>welcome</h1>');
-  const samples = parseMetrics(await (await fetch(rig.run.metricsUrl)).text());
+  // Counters are published once a second.
+  let samples = await rig.metrics();
+  for (let i = 0; i < 30 && total(samples, 'drawbridge_web_blocked_total') < 8; i++) {
+    await sleep(100);
+    samples = await rig.metrics();
+  }
   t.is(total(samples, 'drawbridge_web_blocked_total'), 8);
   t.is(total(samples, 'drawbridge_web_open_transactions'), 0);
   t.is(total(samples, 'drawbridge_web_body_bytes'), 0);
