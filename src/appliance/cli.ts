@@ -147,6 +147,21 @@ export async function main(argv: readonly string[]): Promise<number> {
   addDriverCommands(program, done);
   addSwitchCommands(program, done);
 
+  web
+    .command('tune')
+    .description('make the narrowest exclusion for a false block and show what it costs')
+    .argument('<events>', 'event file')
+    .argument('<transaction>', 'transaction id, as the block page and the web event show it', transactionId)
+    .option('-c, --config <file>', 'configuration file', 'drawbridge.yaml')
+    .option('-o, --out <file>', 'exclusion file to add to, relative to the configuration', 'web-exclusions.conf')
+    .option('--days <number>', 'days until the rules hold again', positive, 90)
+    .option('--prefix', 'for all paths that begin like this one', false)
+    .option('--dry-run', 'write nothing', false)
+    .action(async (events: string, id: string, o: object) => {
+      const { webTune } = await import('./commands/web-tune.js');
+      code = await webTune(events, id, o as Parameters<typeof webTune>[2]);
+    });
+
   try {
     await program.parseAsync([...argv]);
   } catch (error) {
@@ -172,6 +187,11 @@ function keyValue(value: string, previous: [string, string][]): [string, string]
   const at = value.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('expected KEY=VALUE');
   return [...previous, [value.slice(0, at), value.slice(at + 1)]];
+}
+
+function transactionId(value: string): string {
+  if (!/^[0-9a-z]+-[0-9a-z]+-[0-9]+$/.test(value)) throw new InvalidArgumentError('expected a transaction id such as t8wh40-5q58zwdmo9-0');
+  return value;
 }
 
 function positive(value: string): number {

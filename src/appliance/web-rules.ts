@@ -18,6 +18,8 @@ const SHIPPED = join(dirname(fileURLToPath(import.meta.url)), '../../..', 'rules
 const CRS = join(SHIPPED, 'crs');
 /** What every rule set counts on: which bodies are read how, and what is refused because it cannot be read. */
 const BASE_RULES = join(SHIPPED, 'web/base.conf');
+/** Attacks that exclusions are rehearsed with. */
+export const ATTACKS_FILE = join(SHIPPED, 'web/attacks.json');
 
 export interface CompiledWeb {
   readonly engine: WebEngine;
@@ -37,14 +39,14 @@ export function webModeOf({ web, vms }: Config, vm: string | undefined): WebMode
   return WEB_MODES[vms[vm]?.web ?? web.engine];
 }
 
-/** @param extra files loaded last before the rule set */
-export function webSources(web: WebConfig, files: { readonly before: readonly string[]; readonly after: readonly string[] }, extra: readonly string[] = []): RuleSource[] {
+/** @param extra loaded last before the rule set */
+export function webSources(web: WebConfig, files: { readonly before: readonly string[]; readonly after: readonly string[] }, extra: readonly RuleSource[] = []): RuleSource[] {
   const crs = web.rule_set === 'crs';
   return [
     { name: 'the web section', text: engineDirectives(web) },
     ...(crs ? [{ file: BASE_RULES }, { file: join(CRS, 'crs-setup.conf') }] : []),
     ...files.before.map((file) => ({ file })),
-    ...extra.map((file) => ({ file })),
+    ...extra,
     ...(crs ? webRuleFiles.find(join(CRS, 'rules/*.conf'), '').map((file) => ({ file })) : []),
     ...files.after.map((file) => ({ file })),
   ];
@@ -64,10 +66,7 @@ export function compileWeb(config: Config, webFiles: { readonly before: readonly
   const clock = { ms: 0 };
   const engine = compileWebEngine(webSources(web, webFiles), () => clock.ms, cache);
   const problems: ConfigProblem[] = [];
-  const policies = new WebPolicies(
-    { name: '', vms: null, hosts: null, block: web.block, variables: setupVariables(web), exclusions: [] },
-    web.overrides.map((o, i) => overrideOf(o, i, web, engine, (path, message) => problems.push(yaml.problem(['web', 'overrides', i, ...path], message)))),
-  );
+  const policies = policiesOf(web, engine, (path, message) => problems.push(yaml.problem(['web', ...path], message)));
   return {
     engine,
     problems,
@@ -83,6 +82,14 @@ export function compileWeb(config: Config, webFiles: { readonly before: readonly
       hold: web.hold === 'request' ? { requestBytes: web.hold_bytes, memcap: web.memcap, timeoutMs: web.hold_timeout_ms } : null,
     },
   };
+}
+
+/** @param refuse told what overrides name that is not there, and where in the section */
+export function policiesOf(web: WebConfig, engine: WebEngine, refuse: (path: (string | number)[], message: string) => void): WebPolicies {
+  return new WebPolicies(
+    { name: '', vms: null, hosts: null, block: web.block, variables: setupVariables(web), exclusions: [] },
+    web.overrides.map((o, i) => overrideOf(o, i, web, engine, (path, message) => refuse(['overrides', i, ...path], message))),
+  );
 }
 
 function overrideOf(o: WebOverrideConfig, index: number, base: WebConfig, engine: WebEngine, refuse: (path: (string | number)[], message: string) => void): WebOverride {
