@@ -206,7 +206,7 @@ async function record() {
     vmPolicies: names.map((n) => config.vms[n].firewall ?? null),
     firewall: compileFirewall(config, loaded.yaml).policy,
     rules,
-    web: compileWeb(config, loaded.webFiles, loaded.yaml).session,
+    web: compileWeb(config, loaded.webFiles, loaded.yaml, 'none').session,
     registry,
     events: { sink: { write: (line) => lines.push(line), flush() {}, close() {} }, types: new Set(EVENT_TYPES), packetSource: 'wire', host: 'host1', dropsPerSecond: 1000 },
     seed: 1,

@@ -52,8 +52,15 @@ export function webSources(web: WebConfig, files: { readonly before: readonly st
   ];
 }
 
-export function compileWebEngine(sources: readonly RuleSource[], clock: () => number, cache?: PrefilterCache): WebEngine {
-  return WebEngine.compile(sources, { files: webRuleFiles, clock, ...(cache === undefined ? {} : { prefilterCache: cache }) });
+/**
+ * Multi-pattern search of an engine: compiled databases come from a cache where there is one, since compiling takes many seconds;
+ * `none` judges the same, slower: for engines that see few requests.
+ */
+export type Prefiltering = { readonly cache: PrefilterCache | undefined } | 'none';
+
+export function compileWebEngine(sources: readonly RuleSource[], clock: () => number, prefiltering: Prefiltering): WebEngine {
+  const how = prefiltering === 'none' ? { prefilter: null } : prefiltering.cache === undefined ? {} : { prefilterCache: prefiltering.cache };
+  return WebEngine.compile(sources, { files: webRuleFiles, clock, ...how });
 }
 
 /** Lines that could not be used, for people. */
@@ -61,10 +68,10 @@ export function webRefusals({ refusals }: RuleSet): string[] {
   return refusals.map(({ position, ruleId, directive, reason }) => `${position.file}:${position.line}:${position.column}: ${directive}${ruleId > 0 ? ` ${ruleId}` : ''} refused: ${reason}`);
 }
 
-export function compileWeb(config: Config, webFiles: { readonly before: readonly string[]; readonly after: readonly string[] }, yaml: LocatedYaml, cache?: PrefilterCache): CompiledWeb {
+export function compileWeb(config: Config, webFiles: { readonly before: readonly string[]; readonly after: readonly string[] }, yaml: LocatedYaml, prefiltering: Prefiltering): CompiledWeb {
   const { web } = config;
   const clock = { ms: 0 };
-  const engine = compileWebEngine(webSources(web, webFiles), () => clock.ms, cache);
+  const engine = compileWebEngine(webSources(web, webFiles), () => clock.ms, prefiltering);
   const problems: ConfigProblem[] = [];
   const policies = policiesOf(web, engine, (path, message) => problems.push(yaml.problem(['web', ...path], message)));
   return {

@@ -19,7 +19,7 @@ import { collectGarbage } from './collect-garbage.js';
 import { settingsOf, type EngineSettings } from './engine-settings.js';
 import { installNativeParts } from './native-parts.js';
 import { RingSink } from './events/sink.js';
-import { FilePatternCache } from './pattern-cache.js';
+import { FilePatternCache, userPatternCache } from './pattern-cache.js';
 import { compileRules, compileRulesInSteps, readRuleFiles } from './rule-files.js';
 import { Session, type PolicySnapshot, type SessionPort } from './session.js';
 import { readApprovals } from './approvals.js';
@@ -110,7 +110,7 @@ function start(): void {
   const registry = registryOf(settings);
   const cache = config.ips.cache === '' ? undefined : new FilePatternCache(resolve(dirname(resolve(input.file)), config.ips.cache), (text) => post({ type: 'log', text }));
   const rules = config.ips.enabled ? compileRules(readRuleFiles(ruleFiles), registry, settings, cache) : null;
-  const web = webIsOn(config) ? compileWeb(config, webFiles, yaml, cache) : null;
+  const web = webIsOn(config) ? compileWeb(config, webFiles, yaml, { cache: cache ?? userPatternCache() }) : null;
   if (web !== null && web.problems.length > 0) throw Object.assign(new Error(web.problems.map(formatProblem).join('\n')), { code: 'EINVAL' });
   if (web !== null) sayWebRules(web);
   const ring = new SpscRing(input.events);

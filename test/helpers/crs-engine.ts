@@ -14,7 +14,7 @@ export function webConfig(section = ''): WebConfig {
 let engine: WebEngine | null = null;
 
 export function crsEngine(): WebEngine {
-  engine ??= compileWebEngine(webSources(webConfig(), { before: [], after: [] }), () => 1_700_000_000_000);
+  engine ??= compileWebEngine(webSources(webConfig(), { before: [], after: [] }), () => 1_700_000_000_000, 'none');
   if (engine.ruleSet.refusals.length > 0) throw new Error(JSON.stringify(engine.ruleSet.refusals[0]));
   return engine;
 }

@@ -31,9 +31,9 @@ export class Drawbridge {
     });
   }
 
-  /** @throws Error with what it said when it ends, or takes 30 s */
+  /** @throws Error with what it said when it ends, or takes two minutes: pattern databases may have to be compiled first */
   async ready(): Promise<void> {
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + 120_000;
     while (!this.stdout.includes('READY\n')) {
       if (this.child.exitCode !== null || this.child.signalCode !== null || Date.now() > deadline) throw new Error(`not ready: ${this.stderr}`);
       await sleep(20);

@@ -25,7 +25,7 @@ export async function check(file: string): Promise<number> {
     for (const refusal of rules.refusals) process.stderr.write(`${formatRefusal(refusal)}\n`);
     summary = `${config.ports.length} ports, ${Object.keys(config.vms).length} VMs, ${rules.rules.length} IPS rules from ${loaded.ruleFiles.length} files`;
     if (webIsOn(config)) {
-      const web = compileWeb(config, loaded.webFiles, loaded.yaml);
+      const web = compileWeb(config, loaded.webFiles, loaded.yaml, 'none');
       problems.push(...web.problems);
       const refusals = webRefusals(web.engine.ruleSet);
       refused += refusals.length;

@@ -55,10 +55,10 @@ export async function webTune(eventFile: string, transactionId: string, options:
   printTransaction(tx, event, exclusions);
 
   const { web } = loaded.config;
-  const before = compileWebEngine(webSources(web, loaded.webFiles), () => now * 1000);
+  const before = compileWebEngine(webSources(web, loaded.webFiles), () => now * 1000, 'none');
   const file = resolve(dirname(resolve(options.config)), options.out);
   const text = textOf(exclusions, before, file, transactionId);
-  const after = compileWebEngine(webSources(web, loaded.webFiles, [{ name: 'the exclusion', text }]), () => now * 1000);
+  const after = compileWebEngine(webSources(web, loaded.webFiles, [{ name: 'the exclusion', text }]), () => now * 1000, 'none');
   const refused = webRefusals(after.ruleSet).filter((line) => line.startsWith('the exclusion:'));
   if (refused.length > 0) return fail(refused.join('\n'));
 

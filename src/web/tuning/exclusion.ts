@@ -86,7 +86,7 @@ export function exclusionText(e: Exclusion, id: number, origin: string): string 
 # ${e.target === null ? 'is not run' : `does not look at ${e.target}`} for ${where}, until ${until}. ${oneLine(origin)}
 SecRule TIME_EPOCH "@lt ${e.expires}" \\
     "id:${id},phase:1,pass,t:none,nolog,chain"
-    SecRule REQUEST_FILENAME "${e.prefix ? '@beginsWith' : '@streq'} ${quoted(e.path)}" \\
+    SecRule REQUEST_FILENAME "${pathTest(e)}" \\
         "t:none,${host === '' ? control : 'chain'}"
 ${host}`;
 }
@@ -95,8 +95,12 @@ function hostChar(c: string): string {
   return /[a-z0-9-]/.test(c) ? c : escaped(c);
 }
 
-function quoted(text: string): string {
-  return text.replace(/[\\"]/g, '\\$&').replaceAll('%{', '%%{');
+/** Operator for the path. REQUEST_FILENAME has its escapes undone; odd characters are written so that no quoting can go wrong. */
+function pathTest({ path, prefix }: Exclusion): string {
+  const bytes = Buffer.from(path, 'utf8').toString('latin1').replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  if (/^[\w./~-]+$/.test(bytes)) return `${prefix ? '@beginsWith' : '@streq'} ${bytes}`;
+  const pattern = [...bytes].map((c) => (/[A-Za-z0-9_/-]/.test(c) ? c : `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`)).join('');
+  return `@rx ^${pattern}${prefix ? '' : '$'}`;
 }
 
 function oneLine(text: string): string {
