@@ -1,5 +1,5 @@
 /** Bytes of a body or file as detection sees them: decoded, and kept from the start up to the inspection limit. */
-import { copyBytes } from './bytes.js';
+import { copyRange } from './bytes.js';
 import { ContentDecoder } from './encoding/content-decoder.js';
 import { BytePool, type ByteSink } from '../util/index.js';
 import type { ByteSlice } from './transaction.js';
@@ -39,7 +39,7 @@ export class Body implements ByteSink {
     const take = this.#released ? 0 : Math.min(len, this.limit - this.len);
     if (take > 0) {
       if (this.len + take > this.buf.length) this.#grow(this.len + take);
-      copyBytes(buf, off, take, this.buf, this.len);
+      copyRange(buf, off, take, this.buf, this.len);
       this.len += take;
     }
     return this.len < this.limit || this.decoder === null || this.tap !== null;
@@ -62,7 +62,7 @@ export class Body implements ByteSink {
   #grow(need: number): void {
     const pooled = buffers.acquire(need);
     const next = pooled ?? new Uint8Array(Math.min(this.limit, Math.max(need, 2 * this.buf.length)));
-    copyBytes(this.buf, 0, this.len, next, 0);
+    copyRange(this.buf, 0, this.len, next, 0);
     this.#giveBack();
     this.#pooled = pooled !== null;
     this.buf = next;

@@ -1,4 +1,5 @@
 /** Byte-range helpers the parsers share: ASCII case folding, numbers in text, printing for the log. No allocation except in `printable`. */
+export { copyRange } from '../util/index.js';
 
 export const CR = 13;
 export const LF = 10;
@@ -63,12 +64,6 @@ export function hexValue(c: number): number {
   if (c >= 48 && c <= 57) return c - 48;
   const l = c | 32;
   return l >= 97 && l <= 102 ? l - 87 : -1;
-}
-
-/** Copy a range into dst. Short ranges are copied byte by byte: that is cheaper than making a view. */
-export function copyBytes(src: Uint8Array, off: number, len: number, dst: Uint8Array, at: number): void {
-  if (len > 96) dst.set(src.subarray(off, off + len), at);
-  else for (let i = 0; i < len; i++) dst[at + i] = src[off + i]!;
 }
 
 /** The same bytes in an array of at least `need` bytes (doubling), keeping `used` bytes. */

@@ -65,14 +65,3 @@ export function fromHex(text: string): Uint8Array {
   for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(digits.slice(i * 2, i * 2 + 2), 16);
   return out;
 }
-
-/**
- * Copy `len` bytes between two views without allocating (`set(subarray())` makes a new view object per call).
- * The ranges must not overlap and must lie inside their views (@throws RangeError).
- */
-export function copyBytes(from: DataView, fromOff: number, to: DataView, toOff: number, len: number): void {
-  const words = len & ~3;
-  let i = 0;
-  for (; i < words; i += 4) to.setInt32(toOff + i, from.getInt32(fromOff + i));
-  for (; i < len; i++) to.setUint8(toOff + i, from.getUint8(fromOff + i));
-}

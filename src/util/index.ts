@@ -3,7 +3,7 @@
  * In: plain numbers and bytes. Out: the same; everything that can grow is bounded. Time and randomness are arguments, no I/O.
  * May import: nothing from this repository. Imported by every room.
  */
-export { copyBytes, be16, be32, le16, le32, putBe16, putBe32, putLe16, putLe32, toHex, fromHex } from './bytes.js';
+export { be16, be32, le16, le32, putBe16, putBe32, putLe16, putLe32, toHex, fromHex } from './bytes.js';
 export { copyRange, equalRange } from './copy-range.js';
 export { mix32, fmix32 } from './hash.js';
 export { SpscRing } from './spsc-ring.js';

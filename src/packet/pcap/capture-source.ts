@@ -1,5 +1,5 @@
 /** What both file formats share: records become rows of a FrameBatch, faults become one CaptureError after the last frame. */
-import { copyBytes } from '../../util/index.js';
+import { copyRange } from '../../util/index.js';
 import { D_FRAME_NO, D_LEN, D_LINK_TYPE, D_OFF, D_PORT, D_STRIDE, D_TS_SEC, D_TS_USEC, D_WIRE_LEN, MAX_FRAME, type FrameBatch } from '../frame-batch.js';
 import type { ByteWindow } from './byte-window.js';
 import { CaptureError } from './capture-error.js';
@@ -17,7 +17,6 @@ export abstract class CaptureSource {
   #ended = false;
   /** Record that was read but did not fit the last batch. */
   #pending = false;
-  #arena: DataView | null = null;
 
   // The current record, set by nextRecord.
   protected recordOff = 0;
@@ -56,9 +55,6 @@ export abstract class CaptureSource {
   appendTo(batch: FrameBatch, port: number, limit: number): number {
     const desc = batch.desc;
     const room = batch.batchSize * MAX_FRAME;
-    if (this.#arena === null || this.#arena.buffer !== batch.arena.buffer) {
-      this.#arena = new DataView(batch.arena.buffer, batch.arena.byteOffset, batch.arena.byteLength);
-    }
     const first = batch.rxCount;
     const end = Math.min(first + limit, batch.rows);
     let used = batch.arenaUsed;
@@ -83,7 +79,7 @@ export abstract class CaptureSource {
       desc[d + D_TS_USEC] = this.tsUsec;
       desc[d + D_FRAME_NO] = this.frames;
       desc[d + D_LINK_TYPE] = this.linkType;
-      copyBytes(this.window.data, this.recordOff, this.#arena, used, this.capLen);
+      copyRange(this.window.buf, this.recordOff, this.capLen, batch.arena, used);
       used = (used + this.capLen + 63) & ~63;
       row++;
     }

@@ -1,5 +1,5 @@
 /** DNS messages (RFC 1035): names with compression read loop-safe, questions and resource records into one arena. */
-import { copyBytes, grow } from '../bytes.js';
+import { copyRange, grow } from '../bytes.js';
 
 /** Labels and pointers followed for one name, and bytes of it that are kept (as Suricata). */
 const LABELS_MAX = 255;
@@ -112,7 +112,7 @@ export class DnsMessage {
     const room = Math.min(len, ARENA_MAX - this.#used);
     if (room <= 0) return;
     this.arena = grow(this.arena, this.#used, this.#used + room);
-    copyBytes(this.#buf, at, room, this.arena, this.#used);
+    copyRange(this.#buf, at, room, this.arena, this.#used);
     this.#used += room;
   }
 

@@ -3,7 +3,7 @@
  * coding and browsers cope, so every layer looks at the data: a gzip or zlib header wins over what was announced, raw
  * DEFLATE is tried next, and data that decodes as nothing is passed on unchanged.
  */
-import { copyBytes, grow } from '../bytes.js';
+import { copyRange, grow } from '../bytes.js';
 import { INFLATE_END, INFLATE_ERROR, INFLATE_STOPPED, createInflater, type ByteSink, type Inflater } from '../../util/index.js';
 import { Lzma } from './lzma.js';
 
@@ -55,7 +55,7 @@ class Layer implements ByteSink {
         return this.#giveUp(buf, off, len);
       }
       this.#held = grow(this.#held, this.#heldLen, this.#heldLen + len);
-      copyBytes(buf, off, len, this.#held, this.#heldLen);
+      copyRange(buf, off, len, this.#held, this.#heldLen);
       this.#heldLen += len;
     }
     let pos = off;

@@ -3,7 +3,7 @@
  * built once, on demand, into an arena that is reused with the head, so a stream of requests allocates none. A header block
  * that was sent as it would be written is not copied at all.
  */
-import { COLON, CR, LF, SP, copyBytes, grow } from '../bytes.js';
+import { COLON, CR, LF, SP, copyRange, grow } from '../bytes.js';
 import { ByteSlice } from '../transaction.js';
 import type { MessageHead } from './head.js';
 
@@ -90,7 +90,7 @@ export class DerivedTexts {
 
   #put(src: Uint8Array, off: number, len: number): void {
     this.#arena = grow(this.#arena, this.#used, this.#used + len);
-    copyBytes(src, off, len, this.#arena, this.#used);
+    copyRange(src, off, len, this.#arena, this.#used);
     this.#used += len;
   }
 

@@ -2,7 +2,7 @@
  * One message head: the start line, the raw header block and a table of fields. All bytes lie in two growing arenas that
  * are pooled, so that a stream of requests allocates none. Folded lines and repeated fields are joined in the second arena.
  */
-import { ascii, copyBytes, equalsNoCase, findNoCase, grow, lower } from '../bytes.js';
+import { ascii, copyRange, equalsNoCase, findNoCase, grow, lower } from '../bytes.js';
 import type { ByteSlice } from '../transaction.js';
 import { Derived, DerivedTexts } from './derived.js';
 
@@ -113,7 +113,7 @@ export class MessageHead {
   appendRaw(buf: Uint8Array, off: number, len: number): number {
     const at = this.rawLen;
     this.raw = grow(this.raw, at, at + len);
-    copyBytes(buf, off, len, this.raw, at);
+    copyRange(buf, off, len, this.raw, at);
     this.rawLen = at + len;
     return at;
   }
@@ -121,7 +121,7 @@ export class MessageHead {
   appendExtra(buf: Uint8Array, off: number, len: number): number {
     const at = this.#extraLen;
     this.#extra = grow(this.#extra, at, at + len);
-    copyBytes(buf, off, len, this.#extra, at);
+    copyRange(buf, off, len, this.#extra, at);
     this.#extraLen = at + len;
     return at;
   }
@@ -234,10 +234,10 @@ export class MessageHead {
     const start = this.#extraLen;
     this.#extra = grow(this.#extra, start, start + total);
     const extra = this.#extra;
-    copyBytes(rows[at + FLAGS]! & VALUE_EXTRA ? extra : this.raw, rows[at + VALUE]!, oldLen, extra, start);
+    copyRange(rows[at + FLAGS]! & VALUE_EXTRA ? extra : this.raw, rows[at + VALUE]!, oldLen, extra, start);
     extra[start + oldLen] = 44;
     extra[start + oldLen + 1] = 32;
-    copyBytes(inExtra ? extra : this.raw, valueOff, valueLen, extra, start + oldLen + 2);
+    copyRange(inExtra ? extra : this.raw, valueOff, valueLen, extra, start + oldLen + 2);
     this.#extraLen = start + total;
     rows[at + VALUE] = start;
     rows[at + VALUE_LEN] = total;

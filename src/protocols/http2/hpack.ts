@@ -2,7 +2,7 @@
  * HPACK (RFC 7541): header blocks of one direction of a connection to fields. The dynamic table is bounded, and so is what one
  * block may expand to: an indexed field is one byte that can stand for kilobytes.
  */
-import { ascii, copyBytes } from '../bytes.js';
+import { ascii, copyRange } from '../bytes.js';
 import { huffmanDecode } from './huffman.js';
 
 /** Largest dynamic table followed (Suricata: http2.max-table-size); RFC 7541 begins with 4096. */
@@ -79,8 +79,8 @@ class DynamicTable {
     this.#rows[row] = this.#end;
     this.#rows[row + 1] = nameLen;
     this.#rows[row + 2] = valueLen;
-    copyBytes(kept, keptOff, nameLen, this.#arena, this.#end);
-    copyBytes(value, valueOff, valueLen, this.#arena, this.#end + nameLen);
+    copyRange(kept, keptOff, nameLen, this.#arena, this.#end);
+    copyRange(value, valueOff, valueLen, this.#arena, this.#end + nameLen);
     this.#end += need;
     this.#size += need + ENTRY_OVERHEAD;
   }
@@ -104,7 +104,7 @@ class DynamicTable {
     const from = this.count === 0 ? this.#end : this.#rows[this.#row(0)]!;
     const live = this.#end - from;
     const arena = live + need > this.#arena.length / 2 ? new Uint8Array(Math.max(2 * this.#max, live + need)) : this.#arena;
-    copyBytes(this.#arena, from, live, arena, 0);
+    copyRange(this.#arena, from, live, arena, 0);
     for (let age = 0; age < this.count; age++) this.#rows[this.#row(age)]! -= from;
     this.#arena = arena;
     this.#end = live;
@@ -251,7 +251,7 @@ export class HpackDecoder {
     const need = this.#scratchEnd + Math.ceil((len * 8) / 5);
     if (need > this.#scratch.length) {
       const scratch = new Uint8Array(need * 2);
-      copyBytes(this.#scratch, 0, this.#scratchEnd, scratch, 0);
+      copyRange(this.#scratch, 0, this.#scratchEnd, scratch, 0);
       this.#scratch = scratch;
     }
     const written = huffmanDecode(src, off, len, this.#scratch, this.#scratchEnd);

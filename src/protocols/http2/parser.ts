@@ -3,7 +3,7 @@
  * end it, since nothing that follows could be read; everything else raises an event and goes on.
  */
 import { TO_SERVER, type Flow } from '../../flow/index.js';
-import { copyBytes, equalsNoCase } from '../bytes.js';
+import { copyRange, equalsNoCase } from '../bytes.js';
 import { FIELD } from '../http1/head.js';
 import { HttpProgress, type Http1Options } from '../http1/index.js';
 import { finishRequest, finishResponse, openRequestBody, openResponseBody } from '../http1/bodies.js';
@@ -245,10 +245,10 @@ export class Http2Parser implements AppParser, FieldSink {
     }
     if (need > side.block.length) {
       const block = new Uint8Array(Math.min(BLOCK_LIMIT, need * 2));
-      copyBytes(side.block, 0, side.blockLen, block, 0);
+      copyRange(side.block, 0, side.blockLen, block, 0);
       side.block = block;
     }
-    copyBytes(buf, start, end - start, side.block, side.blockLen);
+    copyRange(buf, start, end - start, side.block, side.blockLen);
     side.blockLen = need;
     return !last || this.#block(flow, dir, side, tx, side.block, 0, need);
   }
