@@ -330,7 +330,7 @@ function payloadModes(draft: RuleDraft, protocol: HeaderProtocol | null, header:
   if (!tcp) return { onPacket: true, onTcpPacket: false, onStream: false };
   if (wantsPacket) return { onPacket: true, onTcpPacket: true, onStream: false };
   if (wantsStream) return { onPacket: false, onTcpPacket: false, onStream: true };
-  const anchored = steps.some((step) => step instanceof ContentStep && (step.hasDepth || step.hasOffset));
+  const anchored = draft.packetsToo || steps.some((step) => step instanceof ContentStep && (step.hasDepth || step.hasOffset));
   const others = header.protocol.numbers === null || header.protocol.numbers.some((number) => number !== PROTO_TCP);
   return { onPacket: !isTransaction && (anchored || others), onTcpPacket: !isTransaction && anchored, onStream: true };
 }

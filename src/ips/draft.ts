@@ -115,6 +115,8 @@ export class RuleDraft {
   /** Some match looks at single packets: dsize, flags, ttl ... */
   requiresPacket = false;
   onlyStream = false;
+  /** Contents are looked for in single packets beside the stream. */
+  packetsToo = false;
   noStream = false;
   /** A keyword occurred that may hold for one packet of a flow and not for the next: the rule is judged for every packet. */
   perPacket = false;

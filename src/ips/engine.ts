@@ -353,6 +353,8 @@ export class Ips {
     if (view.proto !== PROTO_TCP || flow === null) return this.#matchesPayload(rule, view);
     const half = flow.half(dir);
     if (half.len === 0) return false;
+    // Passive, the stream is only looked at in pieces, and not while the next one grows.
+    if (rule.payloadPattern !== null && !this.#stream.looksAt(half)) return false;
     if (rule.payloadPattern !== null && this.rules.findsPayloads && this.context.state !== null && !this.context.state.sawPayload(dir, rule.index)) return false;
     this.context.setBuffer(half.buf, 0, half.len, half.base, half.closed);
     return this.#chains.matches(this.context, rule.payload);

@@ -133,8 +133,10 @@ export class StreamSearch {
   }
 
   /** Passive: nothing more of this direction was acknowledged, so its open transactions are not judged yet. */
-  awaitsAck(flow: Flow, state: FlowDetect, { proto, flowDir }: PacketView): boolean {
+  awaitsAck(flow: Flow, state: FlowDetect, { proto, flowDir, established }: PacketView): boolean {
     if (!this.#onAck || proto !== PROTO_TCP) return false;
+    // Data that came with the handshake (fast open): rules about established connections look at it with the next packet.
+    if (!established) return true;
     const half = flow.half(flowDir);
     if (half.acked <= state.judgedAck[flowDir]! && !half.closed) return true;
     state.judgedAck[flowDir] = half.acked;
@@ -169,12 +171,27 @@ export class StreamSearch {
     const again = row >= 0 && rows!.alerted[row] === 1;
     const from = again ? Math.max(half.base, this.#passive ? rows!.offsets[row]! : end - STREAM_WINDOW) : half.base;
     this.#ctx.setBuffer(half.buf, from - half.base, end - from, from, half.closed);
-    const yes = from < end && this.#chains.matches(this.#ctx, rule.payload);
+    let yes = from < end && this.#chains.matches(this.#ctx, rule.payload);
+    if (!yes && this.#passive && rule.onTcpPacket) yes = this.#matchesPiece(rule, half, from, end);
     if (yes || (row < 0 && rule.fastPattern !== null)) {
       const { state, dir } = this.#ctx;
       this.#rows = state!.rows(dir);
       if (this.#rows.set(rule.index, end, yes)) this.#counters.stateLost++;
     }
     return yes;
+  }
+
+  /** Offsets and depths of old rules mean the piece of the stream that is looked at, when nothing is found from the start of the window. */
+  #matchesPiece(rule: CompiledRule, half: StreamHalf, from: number, end: number): boolean {
+    const { state, dir } = this.#ctx;
+    const piece = state!.scanned[dir]!;
+    if (piece <= from || piece >= end) return false;
+    this.#ctx.setBuffer(half.buf, piece - half.base, end - piece, 0, half.closed);
+    return this.#chains.matches(this.#ctx, rule.payload);
+  }
+
+  /** Is this direction's stream looked at with the packet in hand? Passive engines wait for a piece of it. */
+  looksAt(half: StreamHalf): boolean {
+    return !this.#passive || this.#half === half;
   }
 }

@@ -240,11 +240,12 @@ export class AppLayer {
     this.#bound(flow, before);
     this.#settleStopped(flow, state, dir);
     const list = flow.transactions as Transaction[];
+    const flushes = flow.app > 0 && this.registry.get(flow.app).keepsPieces !== true;
     let between = half.parsed === half.end;
     for (let i = 0; i < list.length; i++) {
       const { doneToServer, doneToClient } = list[i]!;
-      if (doneToServer) flow.toServer.flushRaw = true;
-      if (doneToClient) flow.toClient.flushRaw = true;
+      if (doneToServer && flushes) flow.toServer.flushRaw = true;
+      if (doneToClient && flushes) flow.toClient.flushRaw = true;
       if (dir === TO_SERVER ? !doneToServer : !doneToClient) between = false;
     }
     // What comes next begins a message of its own, with a depth of its own.

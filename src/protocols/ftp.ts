@@ -253,6 +253,7 @@ function spec(name: string, bytes: (tx: FtpTransaction) => Uint8Array): BufferSp
 export const FTP_PROTOCOL: AppProtocol = {
   name: 'ftp',
   transports: ['tcp'],
+  keepsPieces: true,
   ports: [21],
   probe,
   create: (_flow, expectations) => new FtpParser(expectations),

@@ -44,6 +44,8 @@ export interface AppProtocol {
   readonly ports: readonly number[];
   /** Direction whose bytes come first in this protocol; data the other way round is an anomaly. Absent = either. */
   readonly firstDir?: 0 | 1;
+  /** A finished transaction is no reason for passive engines to look at the stream before a piece of the usual size is there. */
+  readonly keepsPieces?: boolean;
   /** Only looked for on `ports`: the content alone says too little. */
   readonly portsOnly?: boolean;
   /**

@@ -47,6 +47,7 @@ export const streamSize = keyword({
     if (!['<', '>', '=', '==', '!=', '<=', '>='].includes(operator.text)) option.fail(operator, 'unknown operator', ['<', '>', '=', '!=', '<=', '>=']);
     const sign = operator.text === '==' ? '=' : operator.text;
     const test = parseNumberTest(option, { text: sign + number.text, at: operator.at }, 0, 0xffff_ffff);
+    draft.packetsToo = true;
     draft.addPacketMatch(new StreamSizeMatch(side.text, test), false);
   },
 });

@@ -95,6 +95,7 @@ const { TO_SERVER, BOTH } = Directions;
 export const SMB_PROTOCOL: AppProtocol = {
   name: 'smb',
   transports: ['tcp'],
+  keepsPieces: true,
   ports: [445, 139],
   probe: (buf, off, end, _dir, onPort) => (buf[off] === SESSION_MESSAGE || onPort ? probe(buf, off, end) : PROBE_NO),
   create: () => new SmbParser(),

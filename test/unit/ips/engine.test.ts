@@ -90,7 +90,7 @@ alert tcp-pkt any any -> any any (content:"abc"; sid:3;)`,
   segment(ips, flow, 'abc');
   t.deepEqual(events.take(), [2, 3]);
   ips.inspectEnd(packet({}), flow);
-  t.deepEqual(events.take(), [1], 'the flow is over');
+  t.deepEqual(events.take(), [1, 2], 'the flow is over; a depth means the piece, too');
 });
 
 test('passive: what stands before a gap is judged before it goes', (t) => {
