@@ -182,8 +182,12 @@ async function guests(list: string): Promise<void> {
 
 async function storm(files: readonly Target[], { socket, vms, rate }: { socket: string; vms: number; rate: number }): Promise<{ result: Storm; guests: Guest[] }> {
   const latencies = Array.from({ length: vms }, () => new Float64Array(files.length));
-  const all = latencies.map((l, i) => new Guest(socket, i, files, l));
-  for (let i = 0; i < all.length; i++) await all[i]!.login(`vm${i}`);
+  const all: Guest[] = [];
+  for (const [i, l] of latencies.entries()) {
+    const guest = new Guest(socket, i, files, l);
+    await guest.login(`vm${i}`);
+    all.push(guest);
+  }
   const started = performance.now();
   while (all.some((g) => g.answered < files.length)) {
     const turns = ((performance.now() - started) / 1000) * rate;

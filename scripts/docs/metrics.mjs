@@ -5,9 +5,9 @@ import { built, cell, code, table } from './markdown.mjs';
 export async function metrics() {
   const { createRegistry } = await built('appliance/metrics/metrics.js');
   const { Counters } = await built('pipeline/index.js');
-  const registry = createRegistry({ counters: new Counters(1), portNames: ['port'], vmNames: ['vm'], flowCapacity: 1, macCapacity: 1, version: 'x', files: null, drivers: null });
+  const registry = createRegistry({ counters: new Counters(1), portNames: ['port'], vmNames: ['vm'], flowCapacity: 1, macCapacity: 1, version: 'x', files: null, flowFilesDropped: () => 0, drivers: null });
   const { registerFileMetrics, observeFiles } = await built('appliance/metrics/file-metrics.js');
-  registerFileMetrics(registry, () => null);
+  registerFileMetrics(registry, () => null, () => 0);
   observeFiles(registry, null);
   const { registerDriverMetrics } = await built('appliance/metrics/driver-metrics.js');
   registerDriverMetrics(registry, () => null);

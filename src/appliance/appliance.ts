@@ -14,6 +14,7 @@ import { collectGarbage } from './collect-garbage.js';
 import { FileSink } from './events/sink.js';
 import { DriverServing, servesDrivers } from './driver-serving.js';
 import { FileScanning } from './file-scanning.js';
+import { FlowFileWindow } from './flow-files.js';
 import { createRegistry } from './metrics/metrics.js';
 import { serveMetrics, type MetricsServer } from './metrics/server.js';
 import { prepareReload, refusalKey, ReloadRefused } from './reload.js';
@@ -54,6 +55,7 @@ export class Appliance {
   readonly #log: (text: string) => void;
   readonly #onEvent: ((line: string) => void) | null;
   readonly #file: string;
+  readonly #flowFiles = FlowFileWindow.shared();
   #files: FileScanning | null = null;
   #drivers: DriverServing | null = null;
   #worker: Worker | null = null;
@@ -83,7 +85,7 @@ export class Appliance {
     const { events } = this.config;
     this.eventFile = events.file === '' ? '' : resolve(dirname(resolve(file)), events.file);
     this.#sink = events.file === '' ? null : new FileSink(this.eventFile, { append: true, maxBytes: events.rotate, keep: events.keep });
-    this.#input = { file, text, counters: this.counters.buffer, events: this.#ring.buffer, control: this.#channel.port2, keepPrivileges: options.keepPrivileges ?? false, eventsRead: events.file !== '' || this.#onEvent !== null };
+    this.#input = { file, text, counters: this.counters.buffer, events: this.#ring.buffer, control: this.#channel.port2, flowFiles: this.#flowFiles, keepPrivileges: options.keepPrivileges ?? false, eventsRead: events.file !== '' || this.#onEvent !== null };
     this.failed = new Promise((settle) => {
       this.#fail = settle;
     });
@@ -104,10 +106,21 @@ export class Appliance {
     try {
       // Before the data plane, which gives up privileges.
       if (this.config.files.enabled) {
-        this.#files = new FileScanning({ config: this.config, file: this.#file, write: (line) => this.#event(line), log: this.#log });
+        this.#files = new FileScanning({
+          config: this.config,
+          file: this.#file,
+          write: (line) => this.#event(line),
+          log: this.#log,
+          flowFiles: this.#flowFiles,
+          block: (words, seconds) => this.#channel.port1.postMessage({ type: 'block-source', words, seconds } satisfies WorkerOrder),
+        });
         await this.#files.start();
         if (servesDrivers(this.config)) {
           this.#drivers = new DriverServing(this.config, this.#file, this.#files.service.handler, this.#log);
+          const { server } = this.#drivers;
+          const { service } = this.#files;
+          service.onEpoch = (epoch) => server.setEpoch(epoch);
+          server.setEpoch(service.engines.epochNumber);
           await this.#drivers.start();
         }
       }
@@ -122,6 +135,7 @@ export class Appliance {
           macCapacity: this.config.switch.mac_table_size,
           version: VERSION,
           files: this.files,
+          flowFilesDropped: () => this.#files?.window.dropped ?? 0,
           drivers: this.#drivers?.server ?? null,
         });
         this.#metrics = await serveMetrics(listen, registry, () => (this.#state === 'running' ? undefined : `data plane is ${this.#state}`));
@@ -155,7 +169,8 @@ export class Appliance {
         else if (m.type === 'switch-answer') {
           this.#asked.get(m.id)?.(m.answer);
           this.#asked.delete(m.id);
-        } else if (m.type === 'log') this.#log(m.text);
+        } else if (m.type === 'file') void this.#files?.flowFile(m);
+        else if (m.type === 'log') this.#log(m.text);
         else if (m.type === 'failed') {
           this.#died(m.text);
           reject(new Error(m.text));

@@ -2,9 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FileService, type EngineConfig, type FilesConfig } from '../file-events/index.js';
+import { FileService, type EngineConfig, type FilesConfig, type FlowOrigin } from '../file-events/index.js';
 import type { Config } from './config/load.js';
-import { antiMalwareEvent, fileScanEvent } from './events/file-events.js';
+import { antiMalwareEvent, fileInfoEvent, fileScanEvent } from './events/file-events.js';
+import { FlowFileWindow, kibOf, type FlowFileMessage } from './flow-files.js';
 import { SHIPPED_FILE_RULES } from './file-rules.js';
 
 export interface FileScanningOptions {
@@ -14,6 +15,10 @@ export interface FileScanningOptions {
   /** Takes finished event lines. */
   readonly write: (line: string) => void;
   readonly log: (text: string) => void;
+  /** Shared with the data plane. */
+  readonly flowFiles: SharedArrayBuffer;
+  /** Refuse what an address sends; words as packets have them. */
+  readonly block: (words: readonly [number, number, number, number], seconds: number) => void;
 }
 
 /** Engines of a configuration that names none. */
@@ -21,12 +26,17 @@ export const DEFAULT_ENGINES: readonly EngineConfig[] = [{ type: 'yara-x', rules
 
 export class FileScanning {
   readonly service: FileService;
+  /** Files of flows between the threads. */
+  readonly window: FlowFileWindow;
+  readonly #o: FileScanningOptions;
 
   /** @throws Error that names what is wrong; nothing is left open then */
   constructor(options: FileScanningOptions) {
     const { config, write, log } = options;
     const base = dirname(resolve(options.file));
     const types = new Set(config.events.types);
+    this.#o = options;
+    this.window = new FlowFileWindow(options.flowFiles, config.files.flows.memory);
     this.service = createFileService(config.files, {
       vms: Object.fromEntries(Object.entries(config.vms).map(([name, vm]) => [name, vm.files])),
       base,
@@ -43,6 +53,20 @@ export class FileScanning {
   /** @throws Error that names the engine */
   async start(): Promise<void> {
     await this.service.start();
+  }
+
+  /** Judge a file that a flow has delivered. */
+  async flowFile({ file, origin, src, dst }: FlowFileMessage): Promise<void> {
+    const { config, write, block } = this.#o;
+    const kib = kibOf(file);
+    const seconds = config.files.flows.block_source_seconds;
+    const cut = seconds === 0 ? null : (_: FlowOrigin, toServer: boolean): void => block(toServer ? src : dst, seconds);
+    try {
+      const result = await this.service.judgeFlowFile(file, origin, cut);
+      if (config.events.types.includes('fileinfo')) write(fileInfoEvent(file, origin, result, Date.now(), config.name));
+    } finally {
+      this.window.leave(kib);
+    }
   }
 
   async close(): Promise<void> {

@@ -19,7 +19,8 @@ import { PcapMirror, PortSet, Switch, type PcapMirrorOptions, type Port, type Sw
 import { WebStage, type WebPolicies, type ExceptionPolicy, type TransactionSource, type WebMode } from '../web/index.js';
 import { DataPlane, MidstreamPolicy, type RefusalHandler } from './data-plane.js';
 import type { EngineSettings } from './engine-settings.js';
-import { EveWriter } from './events/eve.js';
+import { FlowFileCollector, type FlowFile, type FlowFileLimits } from '../file-events/index.js';
+import { EveWriter, type FlowSummary } from './events/eve.js';
 import type { EventSink } from './events/sink.js';
 import { SwitchEvents } from './events/switch-events.js';
 import { flowEndView, summarise } from './flow-report.js';
@@ -98,6 +99,8 @@ export interface SessionOptions {
   readonly seed: number;
   /** Milliseconds of a clock that only goes forward, for the latency of batches; without it none is measured. */
   readonly clock?: () => number;
+  /** Follows the files that flows carry. */
+  readonly files?: { readonly limits: FlowFileLimits; readonly emit: (file: FlowFile, flow: FlowSummary) => void };
   /** Told when an engine threw; live this goes to the log. */
   readonly onEngineError: (text: string) => void;
 }
@@ -127,6 +130,8 @@ export class Session implements RefusalHandler {
   readonly switchEvents: SwitchEvents;
   readonly switch: Switch;
   readonly table: FlowTable;
+  /** null = files of flows are not followed. */
+  files: FlowFileCollector | null = null;
   /** Of the policy that judges now. */
   generation = 1;
   /** Exceptions of engines: always 0, or there is something to repair. Each was handled by the failure policy. */
@@ -200,6 +205,11 @@ export class Session implements RefusalHandler {
         ? null
         : new WebStage({ ...o.web, events: this.eve, enforce: s.enforce, portModes: Uint8Array.from(o.ports, (p) => p.web ?? 0), vmNames: vmOfPort });
     this.#app.observer = this.#web;
+    const { files } = o;
+    if (files !== undefined) {
+      this.files = new FlowFileCollector(files.limits, (flow, file) => files.emit(file, summarise(this.table, this.#pool, flow.id, EndCause.TIMEOUT, vmOfPort)));
+      this.#app.files = this.files;
+    }
     this.plane = new DataPlane({
       table: this.table,
       pool: this.#pool,
@@ -254,6 +264,11 @@ export class Session implements RefusalHandler {
       throw error;
     }
     this.switch.observers.push(...this.#mirrors);
+  }
+
+  /** Refuse what this address sends, for so long. @returns false without a firewall policy, or when there is no room */
+  blockSource(words: readonly [number, number, number, number], now: number, seconds: number): boolean {
+    return this.#firewallState?.recon.block(words, now, seconds) ?? false;
   }
 
   #makeIps(rules: RuleSet | null): Ips | null {

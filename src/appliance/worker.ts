@@ -17,6 +17,7 @@ import { formatProblem } from './config/problem.js';
 import { parseConfig, type Config } from './config/load.js';
 import { collectGarbage } from './collect-garbage.js';
 import { settingsOf, type EngineSettings } from './engine-settings.js';
+import { FlowFileWindow, originOf, type FlowFileMessage } from './flow-files.js';
 import { installNativeParts } from './native-parts.js';
 import { RingSink } from './events/sink.js';
 import { FilePatternCache, userPatternCache } from './pattern-cache.js';
@@ -33,6 +34,8 @@ export interface WorkerInput {
   readonly text: string;
   readonly counters: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
+  /** Of the FlowFileWindow. */
+  readonly flowFiles: SharedArrayBuffer;
   readonly control: MessagePort;
   /** Somebody reads the events; otherwise none are made. */
   readonly eventsRead: boolean;
@@ -44,6 +47,7 @@ export interface WorkerInput {
 export type WorkerOrder =
   | { readonly type: 'stop' }
   | { readonly type: 'switch'; readonly id: number; readonly request: SwitchRequest }
+  | { readonly type: 'block-source'; readonly words: readonly [number, number, number, number]; readonly seconds: number }
   | { readonly type: 'reload'; readonly generation: number; readonly text: string; readonly sources: readonly RuleSource[]; readonly databases: ReadonlyMap<string, Uint8Array> };
 
 export type WorkerMessage =
@@ -51,6 +55,7 @@ export type WorkerMessage =
   | { readonly type: 'reloaded'; readonly generation: number; readonly rules: number }
   | { readonly type: 'reload-failed'; readonly text: string }
   | { readonly type: 'switch-answer'; readonly id: number; readonly answer: SwitchAnswer }
+  | FlowFileMessage
   | { readonly type: 'log'; readonly text: string }
   | { readonly type: 'failed'; readonly text: string }
   | { readonly type: 'stopped' };
@@ -132,6 +137,7 @@ function start(): void {
     macTable: { size: config.switch.mac_table_size, ageSeconds: config.switch.mac_ageing_seconds },
     seed: randomInt(2 ** 31),
     clock: () => performance.now(),
+    ...(config.files.enabled && config.files.flows.enabled ? { files: flowFiles(config) } : {}),
     onEngineError: (text) => post({ type: 'log', text: `engine error: ${text}` }),
   });
   const control = new SwitchControl(session, config.ports.map((p) => p.name), config.ports.map((p) => p.vm ?? ''));
@@ -159,6 +165,20 @@ function sayWebRules({ engine }: CompiledWeb): void {
 }
 
 const REFUSALS_SHOWN = 20;
+
+/** Complete files go to the main thread, as many as it keeps up with. */
+function flowFiles({ files }: Config): NonNullable<ConstructorParameters<typeof Session>[0]['files']> {
+  const { max_file_size, memory, max_files } = files.flows;
+  const window = new FlowFileWindow(input.flowFiles, memory);
+  return {
+    limits: { maxFile: max_file_size, maxBytes: memory, maxFiles: max_files },
+    emit: (file, flow) => {
+      if (!window.enter(file)) return;
+      const message: FlowFileMessage = { type: 'file', file, origin: originOf(flow), src: flow.src, dst: flow.dst };
+      main.postMessage(message, file.bytes === null ? [] : [file.bytes.buffer]);
+    },
+  };
+}
 
 /**
  * Give up what open ports no longer need, whoever started us: root, or a user with ambient capabilities. This thread keeps
@@ -352,6 +372,7 @@ class Loop {
     const order = receiveMessageOnPort(input.control)?.message as WorkerOrder | undefined;
     if (order?.type === 'reload') this.#reloader.begin(order);
     else if (order?.type === 'switch') post({ type: 'switch-answer', id: order.id, answer: this.#control.answer(order.request, now) });
+    else if (order?.type === 'block-source') session.blockSource(order.words, now, order.seconds);
     return order?.type === 'stop';
   }
 }

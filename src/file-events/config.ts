@@ -16,6 +16,15 @@ export interface FilesConfig extends FilePolicy {
   readonly cache: { readonly contents: number; readonly identities_per_vm: number };
   readonly quarantine: { readonly max_bytes: number; readonly max_file: number };
   readonly schedules: readonly ScheduleConfig[];
+  readonly flows: FlowFilesConfig;
+}
+
+export interface FlowFilesConfig {
+  readonly enabled: boolean;
+  readonly max_file_size: number;
+  readonly memory: number;
+  readonly max_files: number;
+  readonly block_source_seconds: number;
 }
 
 export interface ScheduleConfig {
@@ -33,7 +42,7 @@ export interface VmFilesConfig extends Partial<FilePolicy> {
 }
 
 /** Settings of FilesConfig that people write as sizes. */
-export const FILE_SIZES = [['files', 'max_file_size'], ['files', 'spool'], ['files', 'quarantine', 'max_bytes'], ['files', 'quarantine', 'max_file']] as const;
+export const FILE_SIZES = [['files', 'max_file_size'], ['files', 'spool'], ['files', 'quarantine', 'max_bytes'], ['files', 'quarantine', 'max_file'], ['files', 'flows', 'max_file_size'], ['files', 'flows', 'memory']] as const;
 
 export const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
 
@@ -98,6 +107,18 @@ export function filesSchema(size: SizeSchema): Record<string, unknown> {
         properties: {
           max_bytes: size('All files together.', '1 GiB'),
           max_file: size('One file.', '128 MiB'),
+        },
+      },
+      flows: {
+        ...closed,
+        default: {},
+        description: 'Files that flows carry (HTTP, SMTP, FTP, SMB, NFS) are judged as well, after they passed: detection, and prevention of the next one.',
+        properties: {
+          enabled: { type: 'boolean', default: false, description: 'Judge them, and write a `fileinfo` event for each.' },
+          max_file_size: size('Larger files are hashed but not kept: only their hash is judged.', '10 MiB'),
+          memory: size('Content held of files under way in the data plane, and again of those that wait to be judged.', '64 MiB'),
+          max_files: { type: 'integer', minimum: 1, maximum: 65_536, default: 1024, description: 'Files followed at a time; further ones are not looked at.' },
+          block_source_seconds: { type: 'integer', minimum: 0, maximum: 86_400, default: 0, description: 'Who sent a malicious file is blocked for this long, by the firewall of VMs that have a policy; 0 = not.' },
         },
       },
       schedules: {

@@ -6,7 +6,9 @@ import type { FilesConfig, VmFilesConfig } from './config.js';
 import { ContentSpool } from './engines/content.js';
 import { EngineSet } from './engines/engine-set.js';
 import { createEngines, type EngineConfig } from './engines/registry.js';
-import { reasonOf } from './engines/engine.js';
+import { notFullyScanned, reasonOf, type ScanResult } from './engines/engine.js';
+import type { FlowFile } from './flow-files/collector.js';
+import type { FlowOrigin } from './flow-files/journal.js';
 import type { FileEventHandler } from './handler.js';
 import type { Finding } from './judge/finding.js';
 import { FileJudge } from './judge/judge.js';
@@ -14,7 +16,7 @@ import type { FilePolicy } from './judge/policy.js';
 import { restore } from './judge/remedy.js';
 import type { VmState } from './judge/vms.js';
 import { QuarantineStore, type QuarantineEntry } from './quarantine/store.js';
-import { ScanQueue } from './queue/scan-queue.js';
+import { Priority, ScanQueue } from './queue/scan-queue.js';
 import { DriverTree } from './scan/driver-tree.js';
 import { FileScanner } from './scan/file-scanner.js';
 import { LocalTree } from './scan/local-tree.js';
@@ -64,6 +66,8 @@ export class FileService {
   readonly rejudged = { done: 0, malicious: 0, unreachable: 0 };
   /** Told the number of each new signature epoch: the driver server has every driver forget what it remembers. */
   onEpoch: (epoch: number) => void;
+  /** Files of flows that came to be judged, by outcome. */
+  readonly flowFiles = { clean: 0, malicious: 0, 'not-fully-scanned': 0, failed: 0 };
   readonly #o: FileServiceOptions;
   readonly #db: Database;
   readonly #timers: (() => void)[] = [];
@@ -172,6 +176,39 @@ export class FileService {
   scan(vm: string, paths: readonly string[], exclude: readonly string[]): ScanRecord {
     if (!(vm in this.#o.vms)) throw new Error(`there is no VM "${vm}"; known: ${Object.keys(this.#o.vms).join(', ') || 'none'}`);
     return this.scans.order({ trigger: 'on-demand', name: '', vm, paths, exclude });
+  }
+
+  /**
+   * Judge a file that a flow has delivered; remembers the flow, reports what is not clean. Never rejects.
+   * @param block cuts the sender off. @returns what was found
+   */
+  async judgeFlowFile(file: FlowFile, origin: FlowOrigin, block: ((origin: FlowOrigin, toServer: boolean) => void) | null): Promise<ScanResult> {
+    const receiver = file.toServer ? origin.dest_vm : origin.src_vm;
+    const vm = this.judge.vms.named(receiver);
+    const { bytes, sha256, size } = file;
+    const time = new Date(this.#o.wall()).toISOString();
+    this.judge.deliveries.note(sha256, { origin, filename: file.name, time, receiver });
+    const known = this.cache.get(sha256, this.engines.epoch);
+    let result: ScanResult;
+    if (known !== undefined) ({ result } = known);
+    else if (bytes === null) result = (await this.engines.byHash(sha256)) ?? notFullyScanned('', 'limit: too large to be kept from the flow');
+    else {
+      const judged = await this.scanner.judge({
+        vm: vm.number, path: file.name, size, priority: Priority.ON_DEMAND, deadlineMs: Infinity, key: `sha256:${sha256}`, claim: sha256,
+        read: async (offset, length) => bytes.subarray(offset, offset + length),
+      });
+      ({ result } = judged);
+    }
+    this.flowFiles[result.outcome]++;
+    if (result.outcome !== 'clean') {
+      const cut = result.outcome === 'malicious' && block !== null;
+      if (cut) block(origin, file.toServer);
+      this.#o.onFinding({
+        trigger: 'flow', vm: receiver, path: file.name, size, sha256, result, action: cut ? 'source-blocked' : 'none', remedyError: '', quarantine: '', process: null,
+        vms: known === undefined ? [] : this.judge.vms.names(known.holders.members()), repeats: 0, origin, delivered: null,
+      });
+    }
+    return result;
   }
 
   /** Stop in order; scans are taken up again at the next start. */

@@ -125,6 +125,19 @@ export class Recon {
     this.blockedSources = 0;
   }
 
+  /**
+   * Block a source for another reason than a scan.
+   * @param words its address, @param now and @param seconds as packet time
+   * @returns false when the table has no room for it
+   */
+  block(words: readonly [number, number, number, number], now: number, seconds: number): boolean {
+    const row = this.#sources.row(words[0], words[1], words[2], words[3], now);
+    if (row < 0) return false;
+    if (this.#sources.rows[row + S_PINNED] === 0) this.blockedSources++;
+    this.#sources.rows[row + S_PINNED] = now + seconds;
+    return true;
+  }
+
   /** Is the source of the packet blocked at the packet's time? Ask only while `blockedSources` is not 0. */
   isBlocked(view: PacketView): boolean {
     if (view.tsSec >= this.#nextSweep) this.#sweep(view.tsSec);

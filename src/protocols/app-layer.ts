@@ -13,6 +13,7 @@ import { HttpTransaction } from './http1/index.js';
 import { PROBE_MORE, PROBE_YES, type AppParser } from './parser.js';
 import { ProbeTable } from './probe-table.js';
 import { ProtocolRegistry } from './registry.js';
+import { endFiles, followFiles, type FileObserver } from './files.js';
 import type { Transaction } from './transaction.js';
 
 /** Bytes of a direction after which an undecided probe counts as "no". */
@@ -81,6 +82,8 @@ export class AppLayer {
   unjudged = false;
   /** Follows HTTP exchanges as they are read; set before the first packet. */
   observer: HttpObserver | null = null;
+  /** Follows files; set before the first packet. */
+  files: FileObserver | null = null;
   readonly #output: EventOutput;
   readonly expectations: Expectations;
   readonly #pool: AppState[] = [];
@@ -106,6 +109,11 @@ export class AppLayer {
     const state = this.#state(flow);
     if (state.firstDir < 0) state.firstDir = dir;
     this.#advance(view, flow, state, dir);
+    if (this.files !== null && flow.transactions.length > 0) this.#followFiles(flow, this.files);
+  }
+
+  #followFiles(flow: Flow, observer: FileObserver): void {
+    for (const tx of flow.transactions as Transaction[]) if (tx.files !== null) followFiles(observer, flow, tx);
   }
 
   /** A UDP datagram with payload. */
@@ -428,6 +436,7 @@ export class AppLayer {
   #logOne(view: PacketView | null, flow: Flow, tx: Transaction): void {
     if (tx.logged) return;
     tx.logged = true;
+    if (this.files !== null && tx.files !== null) endFiles(this.files, flow, tx);
     if (view !== null && tx.events !== null) for (const name of tx.events) this.#output.anomaly(view, flow, 'applayer', name);
     if (!this.#output.logsTransactions) return;
     const record = tx.record();

@@ -5,6 +5,7 @@
  * rules. Entry: AppLayer (data, datagram, gap, end, settle, release); a new protocol is one row of registry.ts.
  * May import: util, packet, pipeline, flow.
  */
+export type { FileObserver } from './files.js';
 export { AppFile, ByteSlice, Transaction, fileOf, type BufferSpec, type FileContent } from './transaction.js';
 export { PROBE_MORE, PROBE_NO, PROBE_YES, type AppParser, type AppProtocol, type Upgrade } from './parser.js';
 export type { HttpExchange, HttpObserver } from './http-observer.js';

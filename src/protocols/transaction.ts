@@ -45,6 +45,8 @@ export class AppFile {
   /** Name as sent, empty when there is none. */
   readonly name: Uint8Array;
   readonly content: FileContent;
+  /** 0 = not shown to the file observer yet, 1 = it follows the file, 2 = it does not, or no longer. */
+  followed = 0;
   /** Some rule asked to keep the file (filestore). */
   store = false;
   #magic: Uint8Array | null = null;

@@ -1,5 +1,5 @@
 /** EVE events of file scanning: `anti_malware` (one file) and `file_scan` (a scan began, paused or ended). docs/file-scanning.md shows both. */
-import type { Finding, ScanRecord } from '../../file-events/index.js';
+import type { Finding, FlowFile, FlowOrigin, ScanRecord, ScanResult } from '../../file-events/index.js';
 import { eveTime } from './event-time.js';
 
 /** @param wallMs time of the event, ms since 1970; @param host name of the appliance */
@@ -8,7 +8,7 @@ export function antiMalwareEvent(f: Finding, wallMs: number, host: string): stri
   return JSON.stringify({
     timestamp: timeOf(wallMs),
     event_type: 'anti_malware',
-    vm: f.vm,
+    ...(f.origin === null ? { vm: f.vm } : f.origin),
     anti_malware: {
       trigger: f.trigger,
       outcome: result.outcome,
@@ -21,8 +21,31 @@ export function antiMalwareEvent(f: Finding, wallMs: number, host: string): stri
       ...(f.process === null ? {} : { process: { pid: f.process.pid, uid: f.process.uid, image: f.process.image } }),
       vms: f.vms,
       ...(f.repeats === 0 ? {} : { repeats: f.repeats }),
+      ...(f.delivered === null ? {} : { delivered_by: { ...f.delivered.origin, filename: f.delivered.filename, timestamp: f.delivered.time } }),
     },
     fileinfo: { filename: f.path, size: f.size, ...(f.sha256 === '' ? {} : { sha256: f.sha256 }) },
+    host,
+  });
+}
+
+/** Suricata's `fileinfo`, with the verdict. */
+export function fileInfoEvent(file: FlowFile, origin: FlowOrigin, result: ScanResult, wallMs: number, host: string): string {
+  return JSON.stringify({
+    timestamp: timeOf(wallMs),
+    event_type: 'fileinfo',
+    ...origin,
+    fileinfo: {
+      filename: file.name,
+      ...(file.magic === '' ? {} : { magic: file.magic }),
+      gaps: false,
+      state: 'CLOSED',
+      sha256: file.sha256,
+      stored: false,
+      size: file.size,
+      direction: file.toServer ? 'to_server' : 'to_client',
+      verdict: result.outcome,
+      ...(result.signature === '' ? {} : { signature: result.signature }),
+    },
     host,
   });
 }

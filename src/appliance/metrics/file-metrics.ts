@@ -27,8 +27,8 @@ const GAUGES: readonly (readonly [string, string, (s: FileService) => number])[]
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120];
 
-/** @param service asked at each scrape */
-export function registerFileMetrics(registry: Registry, service: () => FileService): void {
+/** @param service and @param dropped (files of flows not judged) are asked at each scrape */
+export function registerFileMetrics(registry: Registry, service: () => FileService, dropped: () => number): void {
   const name = (n: string): string => `drawbridge_${n}`;
   for (const [suffix, help, get] of COUNTERS) {
     pulled(new Counter({ name: name(suffix), help, registers: [] }), registry, (m) => {
@@ -70,6 +70,14 @@ export function registerFileMetrics(registry: Registry, service: () => FileServi
   pulled(new Counter({ name: name('file_engine_timeouts_total'), help: 'Scans that an engine did not finish in time.', labelNames: ['engine'], registers: [] }), registry, (m) => {
     m.reset();
     for (const [engine, stats] of service().engines.stats) m.inc({ engine }, stats.timeouts);
+  });
+  pulled(new Counter({ name: name('file_flow_files_total'), help: 'Files of flows judged, by outcome.', labelNames: ['outcome'], registers: [] }), registry, (m) => {
+    m.reset();
+    for (const [outcome, n] of Object.entries(service().flowFiles)) m.inc({ outcome }, n);
+  });
+  pulled(new Counter({ name: name('file_flow_dropped_total'), help: 'Files of flows not judged because too many were waiting.', registers: [] }), registry, (m) => {
+    m.reset();
+    m.inc(dropped());
   });
   pulled(new Counter({ name: name('file_remedies_total'), help: 'Quarantines and removals tried.', labelNames: ['result'], registers: [] }), registry, (m) => {
     const { counts } = service().judge;

@@ -26,6 +26,8 @@ export interface MetricsSource {
   readonly version: string;
   /** File scanning; null when it is off: its metrics are absent then. */
   readonly files: FileService | null;
+  /** Files of flows that were not judged. */
+  readonly flowFilesDropped: () => number;
   readonly drivers: DriverServer | null;
 }
 
@@ -135,7 +137,7 @@ export function createRegistry(source: MetricsSource): Registry {
   registry.registerMetric(new BatchLatency(counters) as unknown as Metric);
   const { files } = source;
   if (files !== null) {
-    registerFileMetrics(registry, () => files);
+    registerFileMetrics(registry, () => files, source.flowFilesDropped);
     observeFiles(registry, files);
   }
   const { drivers } = source;

@@ -21,8 +21,6 @@ export class EngineSet {
   /** By engine name. */
   readonly stats = new Map<string, EngineStats>();
   #epoch = '';
-  /** Counts the epochs; what drivers are told. */
-  epochNumber = 0;
   readonly #timeoutMs: number;
   readonly #now: () => number;
   #refreshing: Promise<boolean> | null = null;
@@ -42,6 +40,11 @@ export class EngineSet {
   /** Identifies all signatures in force. */
   get epoch(): string {
     return this.#epoch;
+  }
+
+  /** The epoch as drivers are told it: the same after a restart with the same signatures. */
+  get epochNumber(): number {
+    return Number.parseInt(this.#epoch.slice(0, 8), 16);
   }
 
   /** @throws Error naming the engine that does not start; none is left running then */
@@ -77,6 +80,16 @@ export class EngineSet {
     return worst;
   }
 
+  /** What the hash lists say about content that nobody has: malicious or undefined. */
+  async byHash(sha256: string): Promise<ScanResult | undefined> {
+    for (const engine of this.engines) {
+      if (!(engine instanceof HashListEngine)) continue;
+      const result = await engine.scan({ sha256 });
+      if (result.outcome === 'malicious') return result;
+    }
+    return undefined;
+  }
+
   /**
    * Take new signatures of every engine. An engine that cannot keeps its old ones.
    * @param complain told what went wrong, in one line
@@ -110,6 +123,5 @@ export class EngineSet {
     const hash = createHash('sha256');
     for (const { name, epoch } of this.engines) hash.update(`${name}:${epoch}\n`);
     this.#epoch = hash.digest('hex').slice(0, 16);
-    this.epochNumber++;
   }
 }

@@ -69,7 +69,7 @@ export class HashListEngine implements Engine {
     return this.#allow.find(content.sha256) !== undefined && this.#deny.find(content.sha256) === undefined;
   }
 
-  async scan(content: ScanContent): Promise<ScanResult> {
+  async scan(content: Pick<ScanContent, 'sha256'>): Promise<ScanResult> {
     const name = this.#deny.find(content.sha256);
     return name === undefined ? CLEAN : malicious(this.name, name === '' ? `hash:${content.sha256.slice(0, 16)}` : name);
   }

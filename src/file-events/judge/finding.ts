@@ -1,12 +1,13 @@
 /** What the verdict path reports: one finding a file that is not simply clean. The appliance makes events of them. */
 import type { ScanResult } from '../engines/engine.js';
+import type { Delivery, FlowOrigin } from '../flow-files/journal.js';
 import type { ProcessInfo } from '../protocol/messages.js';
 
 /** Why a file was looked at. */
 export type Trigger = 'open' | 'open-exec' | 'access' | 'close-write' | 'on-demand' | 'scheduled' | 'offline' | 're-judged' | 'flow';
 
 /** What was done about it: `none` = reported only (policy `pass`, or nobody waits and the policy is to deny). */
-export type Action = 'none' | 'allowed' | 'denied' | 'quarantined' | 'deleted';
+export type Action = 'none' | 'allowed' | 'denied' | 'quarantined' | 'deleted' | 'source-blocked';
 
 export interface Finding {
   readonly trigger: Trigger;
@@ -26,6 +27,10 @@ export interface Finding {
   readonly vms: readonly string[];
   /** Further findings about the same file that were not reported one by one. */
   readonly repeats: number;
+  /** The flow that carried it, for trigger `flow`. */
+  readonly origin: FlowOrigin | null;
+  /** The flow that had delivered this content to this VM before. */
+  readonly delivered: Delivery | null;
 }
 
 export type Report = (finding: Finding) => void;

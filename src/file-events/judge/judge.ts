@@ -8,6 +8,7 @@ import type { ContentRecord, VerdictCache } from '../cache/verdict-cache.js';
 import { failed, reasonOf, type ScanOutcome, type ScanResult } from '../engines/engine.js';
 import type { EngineSet } from '../engines/engine-set.js';
 import type { Disposition, DriverSession, FileChange, FileEvent, FileEventHandler } from '../handler.js';
+import { DeliveryJournal } from '../flow-files/journal.js';
 import { describeIdentity } from '../protocol/identity.js';
 import { EVENT_KIND_NAMES, FileVerdict } from '../protocol/limits.js';
 import type { ProcessInfo } from '../protocol/messages.js';
@@ -51,6 +52,8 @@ const ALLOW: Disposition = { verdict: FileVerdict.ALLOW, remember: true, reason:
 
 export class FileJudge implements FileEventHandler {
   readonly vms: VmDirectory;
+  /** What flows delivered. */
+  readonly deliveries = new DeliveryJournal();
   /** Answers by how they were found. */
   readonly counts = { events: 0, byIdentity: 0, byHostIdentity: 0, byClaim: 0, bySlowPath: 0, allowed: 0, denied: 0, cancelled: 0, savedBytes: 0, remedied: 0, remedyFailed: 0 };
   /** Sees the time from the event's arrival to its answer (ms); 0 for those answered at once. */
@@ -295,6 +298,8 @@ export class FileJudge implements FileEventHandler {
         process: file.process,
         vms: file.record === null ? [vm.name] : this.vms.names(file.record.holders.members()),
         repeats,
+        origin: null,
+        delivered: file.sha256 === '' ? null : (this.deliveries.find(file.sha256, vm.name) ?? null),
       });
     }
     return done;

@@ -6,7 +6,7 @@ import { parseMetrics, total } from '../../helpers/drawbridge.js';
 
 test('metrics: text format, labels, sums', async (t) => {
   const counters = new Counters(2);
-  const registry = createRegistry({ counters, portNames: ['a"0', 'b0'], vmNames: ['vm\\a', ''], flowCapacity: 100, macCapacity: 10, version: '1.2.3', files: null, drivers: null });
+  const registry = createRegistry({ counters, portNames: ['a"0', 'b0'], vmNames: ['vm\\a', ''], flowCapacity: 100, macCapacity: 10, version: '1.2.3', files: null, flowFilesDropped: () => 0, drivers: null });
   counters.addPort(0, P_RX_FRAMES, 10);
   counters.addPort(0, P_FORWARDED, 6);
   counters.addPort(0, P_CONSUMED, 1);
