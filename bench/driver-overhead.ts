@@ -29,8 +29,8 @@ interface Cost {
   readonly wallMs: number;
   /** User and system time of tar and cat. */
   readonly cpuMs: number;
-  /** Of driver, appliance, clamd, clamonacc. */
-  readonly helpersMs: number;
+  /** User and system time of those who work for it: driver (or clamonacc), clamd, appliance. */
+  readonly helpersMs: readonly number[];
 }
 
 interface Passes {
@@ -98,7 +98,7 @@ function tar(tree: string, helpers: readonly number[]): Cost {
   const wallMs = performance.now() - began;
   const [user, system] = r.stderr.trim().split('\n').at(-1)!.split(' ').map(Number);
   if (r.status !== 0 || !Number.isFinite(user)) throw new Error(`tar: ${r.status} ${r.stderr}`);
-  return { wallMs, cpuMs: (user! + system!) * 1000, helpersMs: helpers.reduce((sum, pid, i) => sum + cpuOf(pid) - before[i]!, 0) };
+  return { wallMs, cpuMs: (user! + system!) * 1000, helpersMs: helpers.map((pid, i) => cpuOf(pid) - before[i]!) };
 }
 
 function median(values: readonly number[]): number {
@@ -172,7 +172,7 @@ async function main(): Promise<number> {
     for (let round = 0; round < Number(values.rounds); round++) {
       into(0, tar(tree, []));
       const child = await driver();
-      const helpers = [child.pid!, appliance.pid!, clamd.pid];
+      const helpers = [child.pid!, clamd.pid, appliance.pid!];
       into(1, tar(tree, helpers));
       into(2, tar(tree, helpers));
       appliance.send(false);
@@ -192,18 +192,19 @@ async function main(): Promise<number> {
     }
     const best = (costs: readonly Cost[]): number => Math.min(...costs.map((c) => c.wallMs));
     const base = { wall: best(passes[0]!.costs), cpu: median(passes[0]!.costs.map((c) => c.cpuMs)) };
-    const rows = passes.map(({ name, costs }) => {
+    const rows = passes.filter(({ costs }) => costs.length > 0).map(({ name, costs }) => {
       const wall = best(costs);
       const cpu = median(costs.map((c) => c.cpuMs));
-      const all = cpu + median(costs.map((c) => c.helpersMs));
-      return { name, wallMs: Math.round(wall), cpuMs: Math.round(cpu), allMs: Math.round(all), wall: wall / base.wall - 1, cpu: cpu / base.cpu - 1, all: all / base.cpu - 1 };
+      const helpers = costs[0]!.helpersMs.map((_, i) => Math.round(median(costs.map((c) => c.helpersMs[i]!))));
+      const all = cpu + helpers.reduce((a, b) => a + b, 0);
+      return { name, wallMs: Math.round(wall), cpuMs: Math.round(cpu), helpers, allMs: Math.round(all), wall: wall / base.wall - 1, cpu: cpu / base.cpu - 1, all: all / base.cpu - 1 };
     });
     if (values.json) process.stdout.write(`${JSON.stringify({ files, bytes, rows })}\n`);
     else {
       const percent = (n: number): string => `${n >= 0 ? '+' : ''}${(n * 100).toFixed(0)} %`.padStart(8);
       process.stdout.write(`${files} files, ${(bytes / 1e6).toFixed(0)} MB, ${values.rounds} rounds (${values['peer-rounds']} of clamonacc)\n`);
-      process.stdout.write(`${''.padEnd(18)}   wall ms            tar cpu ms         all cpu ms\n`);
-      for (const r of rows) process.stdout.write(`${r.name.padEnd(18)} ${String(r.wallMs).padStart(8)} ${percent(r.wall)} ${String(r.cpuMs).padStart(8)} ${percent(r.cpu)} ${String(r.allMs).padStart(8)} ${percent(r.all)}\n`);
+      process.stdout.write(`${''.padEnd(18)}   wall ms            tar cpu ms         all cpu ms           driver/clamonacc, clamd, appliance\n`);
+      for (const r of rows) process.stdout.write(`${r.name.padEnd(18)} ${String(r.wallMs).padStart(8)} ${percent(r.wall)} ${String(r.cpuMs).padStart(8)} ${percent(r.cpu)} ${String(r.allMs).padStart(8)} ${percent(r.all)}   ${r.helpers.join(', ')}\n`);
     }
     return 0;
   } finally {

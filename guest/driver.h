@@ -143,7 +143,9 @@ struct link_target {
 extern int link_fd;
 extern bool link_up;                              // authenticated
 bool link_parse(const char *text, struct link_target *out);
-void link_init(const struct link_target *target, const char *vm, const char *token, uint32_t capabilities);
+void link_init(const struct link_target *target);
+void link_established(void);                      // both ends have proved themselves
+void link_refused(void);                          // wait longer before the next attempt
 uint64_t link_tick(uint64_t now);                 // connect, heartbeat, dead peer; returns ms until it wants to run again
 void link_readable(void);
 void link_writable(void);
@@ -157,6 +159,11 @@ size_t link_room(void);
 bool link_send(const struct frame *f, int fd, bool own);
 void link_forget_fd(int fd);                      // it is about to be closed: another one goes in its place
 void link_close(const char *why);
+
+// ---- session.c: what is said on it
+void session_init(const char *vm, const char *token, uint32_t capabilities);
+void session_reset(void);                         // a new connection
+void session_frame(const uint8_t *frame, size_t length);
 
 // ---- jobs.c: worker threads for what may wait for a disk, and for every access by path
 extern int jobs_event_fd;                         // readable when a worker has a frame to send

@@ -345,8 +345,10 @@ int events_fd(uint32_t id, struct stat *st) {
   return p->fd;
 }
 
-// Mount indices mean something else now: events of mounts that are gone are allowed, the others keep their deadline.
+// Mount indices mean something else now: events of mounts that are gone are allowed, the others wait no longer than the
+// new limit says.
 void events_policy_changed(void) {
+  const uint64_t now = now_ms();
   for (int i = 0; i < MAX_OUTSTANDING; i++) {
     struct pending *p = &table[i];
     struct stat st;
@@ -354,6 +356,9 @@ void events_policy_changed(void) {
     const int mount = fstat(p->fd, &st) == 0 ? mount_of(&st, p->fd) : -1;
     if (mount >= 0) {
       p->mount = (uint8_t)mount;
+      const uint64_t limit = now + policy.mounts[mount].timeout_ms;
+      if (p->permission && p->deadline > limit) p->deadline = limit;
+      if (p->deadline < next_deadline) next_deadline = p->deadline;
       continue;
     }
     if (p->permission) {

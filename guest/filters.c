@@ -17,6 +17,13 @@ void process_lookup(pid_t pid, struct process_info *out) {
   snprintf(name, sizeof name, "/proc/%d/exe", (int)pid);
   const ssize_t n = readlink(name, out->image, MAX_PATH);
   out->image[n > 0 ? n : 0] = 0;
+  // Its directory belongs to the effective user, but to root when the process may not be traced: only then ask further.
+  struct stat st;
+  snprintf(name, sizeof name, "/proc/%d", (int)pid);
+  if (stat(name, &st) == 0 && st.st_uid != 0) {
+    out->uid = st.st_uid;
+    return;
+  }
   snprintf(name, sizeof name, "/proc/%d/status", (int)pid);
   const int fd = open(name, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return;

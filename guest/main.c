@@ -148,6 +148,8 @@ static void loop(int signals) {
       } else if (fd == signals) {
         log_line("stopping: %llu events, %llu asked, %llu denied", (unsigned long long)stats.events, (unsigned long long)(stats.allowed + stats.denied), (unsigned long long)stats.denied);
         _exit(0);
+      } else if (fd == jobs_event_fd) {
+        jobs_collect();
       } else if (fd == link_fd) {
         if (ready[i].events & EPOLLOUT) link_writable();
         if (link_fd >= 0 && (ready[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) link_readable();
@@ -203,7 +205,8 @@ int main(int argc, char **argv) {
   const uint32_t capabilities = marks_init();
   remember_init();
   events_init();
-  link_init(&target, vm, token, capabilities);
+  link_init(&target);
+  session_init(vm, token, capabilities | (target.kind == LINK_UNIX ? CAP_DESCRIPTORS : 0));
   explicit_bzero(token, sizeof token);
   sandbox_enter(remediation_allowed);
   jobs_init();

@@ -155,5 +155,7 @@ if (why !== '') process.stdout.write(`driver fuzzing skipped: ${why}\n`);
   t.deepEqual(deaths, [], log);
   t.false(/ERROR: AddressSanitizer|runtime error/.test(log), log);
   t.true(sessions > 3 && frames > 500, `${sessions} sessions, ${frames} frames, ${log}`);
+  // 15 s would mean that it was killed while it waited; each configuration that arrives brings 200 ms again.
+  t.true(slowest < 14_000, `slowest open ${slowest.toFixed(0)} ms`);
   t.log(`${sessions} sessions, ${frames} frames, slowest open ${slowest.toFixed(0)} ms`);
 });
