@@ -40,7 +40,7 @@ const EVICT_CANDIDATES = 8;
 /** Width of the timer wheel in seconds; longer timeouts are parked and asked again. */
 const WHEEL_SECONDS = 4096;
 /** Below this many flows the records stay in cache and the touch pass costs more than it saves. */
-const TOUCH_FROM = 20_000;
+const TOUCH_FROM = 4000;
 
 export class FlowTable {
   readonly capacity: number;
@@ -188,7 +188,10 @@ export class FlowTable {
       }
       hashes[row] = entry === EMPTY ? 0 : (entry & ID) * R.R_STRIDE;
     }
-    for (let row = 0; row < n; row++) sum ^= this.records[hashes[row]];
+    const r = this.records;
+    for (let row = 0; row < n; row++) sum ^= r[hashes[row]];
+    // The second line of a record holds the rest of an IPv6 key, and the switch ports that replies are checked against.
+    for (let row = 0; row < n; row++) sum ^= r[hashes[row] + R.R_A1];
     return sum;
   }
 
