@@ -26,7 +26,8 @@ import type { FlowTable } from './flow-table.js';
 import { IcmpRelation } from './icmp-relation.js';
 import { StreamEvent, StreamEvents } from './stream-event.js';
 import { FlowState } from './tcp-state.js';
-import { SEG_ACK, SEG_INVALID, SEG_RST, SEG_SYN, SEG_SYNACK, segmentClass, TcpTracker } from './tcp-tracker.js';
+import { SEG_ACK, SEG_INVALID, SEG_RST, SEG_SYN, SEG_SYNACK, segmentClass } from './tcp-segment.js';
+import { TcpTracker } from './tcp-tracker.js';
 
 export interface ConnTrackOptions {
   /** Inline: refuse what cannot be honest. Default true. */

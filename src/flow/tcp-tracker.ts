@@ -7,49 +7,19 @@
  * sent (END), the highest one the peer allows (MAXEND) and the largest window the sender offered (MAXWIN), and accepts
  * what could be honest under those bounds.
  */
-import { TCP_ACK, TCP_FIN, TCP_OPT_TIMESTAMP, TCP_RST, TCP_SYN, TCP_URG, type PacketView } from '../packet/index.js';
+import { TCP_ACK, TCP_FIN, TCP_OPT_TIMESTAMP, TCP_SYN, type PacketView } from '../packet/index.js';
 import { DropReason } from '../pipeline/index.js';
 import * as R from './flow-record.js';
 import type { FlowTable } from './flow-table.js';
 import { StreamEvent, type StreamEvents } from './stream-event.js';
+import { before, SEG_ACK, SEG_FIN, SEG_INVALID, SEG_RST, SEG_SYN, SEG_SYNACK, segmentClass, segmentEnd } from './tcp-segment.js';
 import { FlowState } from './tcp-state.js';
-
-/** Classes of segments, by flags. */
-export const SEG_INVALID = 0;
-export const SEG_SYN = 1;
-export const SEG_SYNACK = 2;
-export const SEG_FIN = 3;
-export const SEG_ACK = 4;
-export const SEG_RST = 5;
-
-/** Class of the low six flag bits; everything not listed is no honest segment. PSH, ECE and CWR do not matter. */
-const CLASS_FLAGS = TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG;
-const classes = new Uint8Array(64);
-classes[TCP_SYN] = SEG_SYN;
-classes[TCP_SYN | TCP_URG] = SEG_SYN;
-classes[TCP_SYN | TCP_ACK] = SEG_SYNACK;
-classes[TCP_RST] = SEG_RST;
-classes[TCP_RST | TCP_ACK] = SEG_RST;
-classes[TCP_FIN | TCP_ACK] = SEG_FIN;
-classes[TCP_FIN | TCP_ACK | TCP_URG] = SEG_FIN;
-classes[TCP_ACK] = SEG_ACK;
-classes[TCP_ACK | TCP_URG] = SEG_ACK;
-
-/** SEG_* of a packet's flags. */
-export function segmentClass(tcpFlags: number): number {
-  return classes[tcpFlags & CLASS_FLAGS];
-}
 
 /** An acknowledgement may lag this far behind, or one window if that is more (netfilter's bound). */
 const MAX_ACK_LAG = 66_000;
 /** Different SYNs of one connection attempt that raise no event (Suricata: stream.max-syn-queued). */
 const MAX_QUEUED_SYNS = 10;
 const NO_WINDOW = 0x7fff_ffff;
-
-/** a < b modulo 2^32. */
-function before(a: number, b: number): boolean {
-  return ((a - b) | 0) < 0;
-}
 
 export class TcpTracker {
   readonly #table: FlowTable;
@@ -108,7 +78,7 @@ export class TcpTracker {
    */
   update(id: number, dir: number, view: PacketView): number {
     const flags = view.tcpFlags;
-    const cls = classes[flags & CLASS_FLAGS];
+    const cls = segmentClass(flags);
     const r = this.#records;
     const at = id * R.R_STRIDE;
     const word = r[at + R.R_STATE];
@@ -455,9 +425,4 @@ export class TcpTracker {
   #noteFlags(at: number, dir: number, flags: number): void {
     this.#records[at + R.R_STATE] |= (flags & 0xff) << (R.S_FLAGS_A + dir * 8);
   }
-}
-
-/** Sequence number after the segment. */
-function segmentEnd(view: PacketView): number {
-  return (view.seq + view.payloadLen + (view.tcpFlags & TCP_FIN) + ((view.tcpFlags & TCP_SYN) >>> 1)) | 0;
 }
