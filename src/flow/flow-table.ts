@@ -75,6 +75,8 @@ export class FlowTable extends FlowRecords {
   /** Open addressing, linear probing: EMPTY, or record number | top eight bits of its hash. */
   readonly #index: Int32Array;
   readonly #mask: number;
+  /** Of the batch touched last. */
+  #arena: DataView = new DataView(new ArrayBuffer(0));
   /** Scratch of touch(). */
   readonly #hashes = new Int32Array(TOUCH_MAX);
   readonly #wheel: TimerWheel;
@@ -170,7 +172,8 @@ export class FlowTable extends FlowRecords {
     const hashes = this.#hashes;
     let sum = 0;
     // Short loops instead of one: independent loads next to each other are what the processor can overlap.
-    for (let row = 0; row < n; row++) hashes[row] = rawFrameHash(batch, row, zones, this.#seed);
+    if (this.#arena.buffer !== batch.arena.buffer) this.#arena = new DataView(batch.arena.buffer, batch.arena.byteOffset, batch.arena.byteLength);
+    for (let row = 0; row < n; row++) hashes[row] = rawFrameHash(batch, this.#arena, row, zones, this.#seed);
     for (let row = 0; row < n; row++) sum ^= index[hashes[row] & mask];
     for (let row = 0; row < n; row++) {
       const hash = hashes[row];
