@@ -79,7 +79,8 @@ ${KNOWN_GAPS.map((e) => `- ${e.name}`).join('\n')}
 By design, or for want of something that no inspector has:
 
 - **Encrypted traffic.** TLS is looked at up to the end of its handshake, SSH up to its key exchange.
-- **Depth.** Behind \`stream.depth\` bytes (1 MiB) of one message a direction is not inspected any more; \`0\` inspects all of it. Bodies are inspected up to
+- **Depth.** Behind \`stream.depth\` bytes (1 MiB) of one message a direction is not inspected any more; \`0\` inspects all of it. What HTTP
+  clients send is followed without end. Bodies are inspected up to
   their limit (100 KiB). The bytes passed that way are counted in \`drawbridge_uninspected_bytes_total\`.
 - **Pass and bypass.** What a \`pass\` rule, a \`bypass\` keyword or a Bypass rule of the firewall lets through is not looked at again.
 - **Connections without a beginning.** With \`stream.midstream: true\` a connection may be picked up in the middle of an attack, and

@@ -197,6 +197,7 @@ export class Session implements RefusalHandler {
     this.#tracker = new ConnTrack(this.table, { strict: s.strict, midstream: s.midstream ? 'loose' : 'off', asyncOneside: s.asyncOneside, expectations });
     this.#defrag = new Defragmenter({ inline: s.enforce, memcap: s.defragMemcap, maxDatagrams: s.defragMaxDatagrams, timeout: s.defragTimeout, minFirstFragment: s.defragMinFirst, minOffset: s.defragMinOffset, seed: o.seed, budgets });
     this.#app = new AppLayer(o.registry, this.eve, expectations);
+    this.#app.inline = s.enforce || s.streamInline;
     this.#ips = this.#makeIps(rules);
     this.#firewall = this.#makeFirewall(firewall, vmPolicies);
     this.#setPorts(o.ports, rulePolicies ?? new Map());

@@ -84,6 +84,8 @@ export class AppLayer {
   observer: HttpObserver | null = null;
   /** Follows files; set before the first packet. */
   files: FileObserver | null = null;
+  /** Packets wait for the verdict: what clients send to protocols that ask for it is followed without end. */
+  inline = false;
   readonly #output: EventOutput;
   readonly expectations: Expectations;
   readonly #pool: AppState[] = [];
@@ -339,6 +341,7 @@ export class AppLayer {
     flow.appProto = protocol.eveName ?? protocol.name;
     state.parser = protocol.create(flow, this.expectations, announced);
     if (this.observer !== null) state.parser.observe?.(this.observer);
+    if (this.inline && protocol.endlessToServer === true) flow.toServer.unlimited = true;
     this.stats.recognised++;
   }
 

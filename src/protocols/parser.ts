@@ -46,6 +46,11 @@ export interface AppProtocol {
   readonly firstDir?: 0 | 1;
   /** A finished transaction is no reason for passive engines to look at the stream before a piece of the usual size is there. */
   readonly keepsPieces?: boolean;
+  /**
+   * Inline, what clients send is followed whatever the length of a message (stream.depth does not count): the parser keeps a
+   * bounded part of it, and requests behind a long one must not go unseen.
+   */
+  readonly endlessToServer?: boolean;
   /** Only looked for on `ports`: the content alone says too little. */
   readonly portsOnly?: boolean;
   /**

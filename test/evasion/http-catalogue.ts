@@ -105,6 +105,7 @@ export const HTTP_EVASIONS: readonly HttpEvasion[] = [
   text('pipelined behind a body', `POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcdeGET /etc/passwd HTTP/1.1\r\n${END}`),
   text('first of 2000 pipelined requests', `GET /etc/passwd HTTP/1.1\r\n${END}${'GET / HTTP/1.1\r\n\r\n'.repeat(2000)}`),
   text('last of 2000 pipelined requests', `${'GET / HTTP/1.1\r\n\r\n'.repeat(2000)}GET /etc/passwd HTTP/1.1\r\n${END}`),
+  { name: 'behind 1 MiB of others on one connection', request: () => concat(latin1(`POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: ${1 << 20}\r\n\r\n${'x'.repeat(1 << 20)}`), latin1(`GET /etc/passwd HTTP/1.1\r\n${END}`)) },
 ];
 
 /** What these rules do not see. Each is named in docs/evasion.md. */
@@ -116,7 +117,6 @@ export const KNOWN_GAPS: readonly HttpEvasion[] = [
   },
   uri('double percent encoding', '/%2565tc/%2570asswd'),
   { name: 'body: behind 100 KiB of another (request-body-limit)', request: () => latin1(`POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: ${110_000 + ATTACK_BODY.length}\r\n\r\n${'x'.repeat(110_000)}${ATTACK_BODY}`) },
-  { name: 'request behind 1 MiB of others on one connection (stream.depth)', request: () => concat(latin1(`POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: ${1 << 20}\r\n\r\n${'x'.repeat(1 << 20)}`), latin1(`GET /etc/passwd HTTP/1.1\r\n${END}`)) },
   coded('three layers of gzip (decompress limit 2)', 'gzip, gzip, gzip', () => gzipSync(gzipSync(gzipSync(plain)))),
   coded('compressed without saying so', 'identity', () => gzipSync(plain)),
 ];

@@ -59,6 +59,7 @@ export function http1Protocol(options: Partial<Http1Options> = {}): AppProtocol 
     transports: ['tcp'],
     ports: [80, 8080, 8000, 3128, 8888],
     firstDir: 0,
+    endlessToServer: true,
     probe,
     create: () => new Http1Parser(all),
     buffers: HTTP1_BUFFERS,
