@@ -18,6 +18,9 @@ RUN npm ci --ignore-scripts --no-audit --no-fund \
 COPY scripts/build-native.mjs scripts/
 COPY native native
 RUN node scripts/build-native.mjs
+COPY scripts/build-guest.mjs scripts/
+COPY guest guest
+RUN node scripts/build-guest.mjs
 COPY scripts/build.mjs scripts/
 COPY tsconfig.json tsconfig.base.json ./
 COPY packages packages
@@ -27,7 +30,7 @@ RUN node scripts/build.mjs \
  && find native node_modules -path '*/build/*' -type f ! -path '*/Release/*.node' -delete \
  && find . -type d -empty -delete \
  && find . -name '*.tsbuildinfo' -delete \
- && rm -rf scripts src native/src packages/*/src node_modules/nan node_modules/*/deps node_modules/.package-lock.json
+ && rm -rf scripts src guest/*.[ch] guest/build/*.sha256 native/src packages/*/src node_modules/nan node_modules/*/deps node_modules/.package-lock.json
 COPY LICENSE ./
 COPY bin bin
 COPY examples examples

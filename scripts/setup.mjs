@@ -17,7 +17,7 @@ const forTests = process.argv.includes('--test') || process.env.npm_lifecycle_ev
 
 /** Debian package -> why it is needed. */
 const BUILD_PACKAGES = {
-  'g++': 'compiles the native addon',
+  'g++': 'compiles the native addon and the driver for guests',
   make: 'drives the native build',
   python3: 'runs node-gyp',
   'libvectorscan-dev': 'multi-pattern matching',

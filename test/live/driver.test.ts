@@ -370,6 +370,25 @@ test('log files: appended lines, rotation, a file that does not exist yet', asyn
   t.is(await followed, 'one\ntwo\n|three\n|cut\n');
 });
 
+test('a container\'s root: reached through another mount in another namespace, told by its path here', async (t) => {
+  const p = new Place(t, {});
+  for (const dir of ['lower', 'upper', 'work', 'merged']) mkdirSync(join(p.mount, dir));
+  p.file('lower/bad', MARKER);
+  p.file('lower/good', 'hello');
+  const merged = join(p.mount, 'merged');
+  execFileSync('mount', ['-t', 'overlay', 'drawbridge-test', '-o', `lowerdir=${p.mount}/lower,upperdir=${p.mount}/upper,workdir=${p.mount}/work`, merged]);
+  t.teardown(() => void spawnSync('umount', ['-l', merged]));
+  await aged();
+  await p.start();
+  await p.tell({ do: 'policy', policy: { ...p.policy, mounts: [{ ...p.policy.mounts[0]!, path: merged }] } });
+  await until(() => p.driverLog.includes(`${merged}: watched`), () => p.driverLog);
+  // What a container sees: a mount of its own, made after the mark.
+  const inside = (file: string) => p.run('unshare', '--mount', 'sh', '-c', `mount --bind ${merged} ${p.mount}/lower && cat ${p.mount}/lower/${file}`);
+  t.is((await inside('good')).out, 'hello');
+  t.regex((await inside('bad')).out, /Operation not permitted/);
+  t.true((await p.events()).some((line) => line.startsWith(`event 1 ${merged}/bad `) || line.startsWith(`event 1 ${p.mount}/lower/bad `)));
+});
+
 test('changed directory entries are told, with who did it', async (t) => {
   const p = new Place(t, { events: CHANGES });
   await p.start();

@@ -345,6 +345,56 @@ test('after authentication: double ids, messages of the wrong direction and miss
   t.is(server.outstanding, 0);
 });
 
+test('mutated frames after authentication: at worst that connection ends, and another driver is served all the while', async (t) => {
+  const { server, handler, login, path } = start(t, { web: {}, other: {} });
+  const good = await login('other');
+  handler.verdict = async (e) => {
+    await e.content.read(0, 16);
+    return ALLOW;
+  };
+  let seed = 7;
+  const pick = (n: number): number => {
+    seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
+    return Math.floor((seed / 2 ** 32) * n);
+  };
+  for (let session = 0; session < 40; session++) {
+    const d = await login('web');
+    void handler.session!.openFile('/x').catch(() => undefined);
+    const listing = handler.session!.list('/', 0)[Symbol.asyncIterator]();
+    void listing.next().catch(() => undefined);
+    const real = d.socket.write.bind(d.socket);
+    d.socket.write = ((frame: Buffer) => {
+      for (let edits = pick(3); edits > 0; edits--) frame[pick(30) === 0 ? pick(4) : 4 + pick(frame.length - 4)] = pick(256);
+      return real(pick(50) === 0 ? frame.subarray(0, pick(frame.length)) : frame);
+    }) as typeof d.socket.write;
+    for (let i = 0; i < 30 && !d.closed; i++) {
+      d.event(i, `/file${i}`, { kind: (1 + pick(4)) as 1 | 2 | 3 | 4 });
+      d.send({ type: T.DATA, id: pick(40), status: pick(3), bytes: new Uint8Array(pick(100)) });
+      d.send({ type: T.OPENED, id: pick(3), status: 0, file: 5, meta: { identity: 'i'.repeat(48), mode: 0, uid: 0, gid: 0, nlink: 0 }, descriptor: false });
+      d.send({ type: T.ENTRIES, id: pick(3), status: 0, last: false, entries: [] });
+      d.send({ type: T.CANCEL, id: pick(40) });
+      if (i % 10 === 0) await new Promise((settle) => setImmediate(settle));
+    }
+    d.close();
+  }
+  handler.verdict = () => ALLOW;
+  good.event(1, '/x');
+  t.like(await disposition(good), { id: 1, verdict: 1 });
+  await until(() => server.sessions.size === 1);
+  t.is(server.outstanding, 0);
+  t.true(server.counters.protocolErrors > 5, path);
+});
+
+test('vsock: it listens where the kernel has it, and says so where not', (t) => {
+  const { server } = start(t);
+  try {
+    server.listenVsock(39_871);
+    t.throws(() => server.listenVsock(39_871), { code: 'EADDRINUSE' });
+  } catch (error) {
+    t.true(['EAFNOSUPPORT', 'EACCES', 'ENODEV', 'EADDRNOTAVAIL'].includes((error as NodeJS.ErrnoException).code ?? ''), String(error));
+  }
+});
+
 test('a driver that does not read what it is sent is cut off', async (t) => {
   const { server, login } = start(t);
   const d = await login();
