@@ -3,7 +3,7 @@
  * asynchronously; replay pulls synchronously and must not hold a decompressed capture in memory.
  */
 import { crc32 } from 'node:zlib';
-import { INFLATE_END, INFLATE_ERROR, createInflater, le16, le32, type ByteSink } from '../../util/index.js';
+import { INFLATE_END, INFLATE_ERROR, Inflate, le16, le32, type ByteSink } from '../../util/index.js';
 import type { ByteSource } from './byte-source.js';
 
 const INPUT = 64 * 1024;
@@ -20,7 +20,7 @@ export class GunzipSource implements ByteSource, ByteSink {
   readonly #in = new Uint8Array(INPUT);
   #inPos = 0;
   #inEnd = 0;
-  #inflate = createInflater(this);
+  #inflate = new Inflate(this);
   #out = new Uint8Array(INPUT);
   #outLen = 0;
   #taken = 0;
@@ -109,7 +109,7 @@ export class GunzipSource implements ByteSource, ByteSink {
     if ((flags & FNAME) !== 0) this.#skipText();
     if ((flags & FCOMMENT) !== 0) this.#skipText();
     if ((flags & FHCRC) !== 0) for (let i = 0; i < 2; i++) this.#byte();
-    this.#inflate = createInflater(this);
+    this.#inflate = new Inflate(this);
     this.#crc = 0;
   }
 

@@ -4,7 +4,7 @@
  * DEFLATE is tried next, and data that decodes as nothing is passed on unchanged.
  */
 import { copyRange, grow } from '../bytes.js';
-import { INFLATE_END, INFLATE_ERROR, INFLATE_STOPPED, createInflater, type ByteSink, type Inflater } from '../../util/index.js';
+import { INFLATE_END, INFLATE_ERROR, INFLATE_STOPPED, Inflate, type ByteSink } from '../../util/index.js';
 import { Lzma } from './lzma.js';
 
 export const Coding = { DEFLATE: 1, GZIP: 2, LZMA: 3 } as const;
@@ -28,7 +28,7 @@ class Layer implements ByteSink {
   readonly #decoder: ContentDecoder;
   readonly #coding: number;
   #mode: number = Mode.DETECT;
-  #inflate: Inflater | null = null;
+  #inflate: Inflate | null = null;
   #lzma: Lzma | null = null;
   #held: Uint8Array = new Uint8Array(64);
   #heldLen = 0;
@@ -75,7 +75,7 @@ class Layer implements ByteSink {
           pos += 2;
         } else {
           this.#mode = Mode.INFLATE;
-          this.#inflate = createInflater(this.#next);
+          this.#inflate = new Inflate(this.#next);
           if ((b0 & 15) === 8 && ((b0 << 8) | b1) % 31 === 0) pos += 2;
         }
         if (pos < off) {
@@ -186,7 +186,7 @@ class Layer implements ByteSink {
     }
     if (this.#flags === 0) {
       this.#mode = Mode.INFLATE;
-      this.#inflate = createInflater(this.#next);
+      this.#inflate = new Inflate(this.#next);
     }
   }
 }

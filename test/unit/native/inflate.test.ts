@@ -1,8 +1,7 @@
-import { deflateRawSync } from 'node:zlib';
+import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { Inflater } from '@drawbridge/native';
 import test from 'ava';
 import fc from 'fast-check';
-import { INFLATE_END, Inflate } from '../../../src/util/index.js';
 
 function native(packed: Uint8Array, pieces: number[], room: number): { bytes: Uint8Array; status: number } {
   const stream = new Inflater();
@@ -23,11 +22,9 @@ function native(packed: Uint8Array, pieces: number[], room: number): { bytes: Ui
   return { bytes: Buffer.concat(chunks), status };
 }
 
-function twin(packed: Uint8Array): { bytes: Uint8Array; status: number } {
-  const chunks: Uint8Array[] = [];
-  const inflate = new Inflate({ write: (buf, off, len) => (chunks.push(buf.slice(off, off + len)), true) });
-  const status = inflate.push(packed, 0, packed.length);
-  return { bytes: Buffer.concat(chunks), status };
+/** What zlib makes of a stream that breaks off. */
+function zlib(packed: Uint8Array): Buffer {
+  return packed.length === 0 ? Buffer.alloc(0) : inflateRawSync(packed, { finishFlush: constants.Z_SYNC_FLUSH });
 }
 
 const data = fc.oneof(
@@ -46,15 +43,14 @@ test('decodes what zlib packed, however it is cut and however small the room', (
   );
 });
 
-test('agrees with the TypeScript decoder on streams that break off', (t) => {
+test('of a stream that breaks off it gives what is there', (t) => {
   fc.assert(
     fc.property(data, fc.nat(), (plain, cut) => {
       const packed = deflateRawSync(plain);
       const short = packed.subarray(0, cut % (packed.length + 1));
-      const a = native(short, [short.length || 1], 70_000);
-      const b = twin(short);
-      t.deepEqual(Buffer.from(a.bytes), Buffer.from(b.bytes));
-      t.is(a.status === 1, b.status === INFLATE_END);
+      const got = native(short, [short.length || 1], 70_000);
+      t.deepEqual(Buffer.from(got.bytes), zlib(short));
+      t.is(got.status === 1, short.length === packed.length);
     }),
     { numRuns: 200 },
   );
