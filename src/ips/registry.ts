@@ -4,6 +4,7 @@
  */
 import type { Keyword } from './keyword.js';
 import { appLayerEvent, appLayerProtocol } from './keywords/app-layer.js';
+import { asn1 } from './keywords/asn1.js';
 import { base64Data, base64Decode } from './keywords/base64.js';
 import * as buffers from './keywords/buffers.js';
 import { byteExtract } from './keywords/byte-extract.js';
@@ -42,6 +43,7 @@ import { bsize, isdataat, urilen } from './keywords/sizes.js';
 import * as snmp from './keywords/snmp.js';
 import { streamSize } from './keywords/stream-size.js';
 import * as tlsNames from './keywords/tls-names.js';
+import { tlsStore } from './keywords/tls-store.js';
 import { detectionFilter, threshold } from './keywords/threshold.js';
 import * as transforms from './keywords/transforms.js';
 import { dnsOpcode, dnsRcode, tlsCertChainLen, tlsVersion } from './keywords/tx-numbers.js';
@@ -52,7 +54,7 @@ export const KEYWORDS = [
   meta.msg, meta.sid, meta.gid, meta.rev, meta.classtype, meta.priority, meta.metadata, meta.reference, meta.target, meta.requires,
   // contents
   content, uricontent, nocase, depth, offset, distance, within, startswith, endswith, rawbytes, fastPattern, replace,
-  pcre, byteTest, byteJump, byteExtract, byteMath, isdataat, bsize, urilen, base64Decode, base64Data, dataset, datarep,
+  pcre, byteTest, byteJump, byteExtract, byteMath, isdataat, bsize, urilen, asn1, base64Decode, base64Data, dataset, datarep,
   // buffers
   buffers.pktData, buffers.fileData, buffers.fileName, buffers.fileMagic,
   buffers.httpMethod, buffers.httpUri, buffers.httpUriRaw, buffers.httpHost, buffers.httpHostRaw, buffers.httpUserAgent, buffers.httpHeader,
@@ -61,7 +63,7 @@ export const KEYWORDS = [
   buffers.httpAccept, buffers.httpAcceptEnc, buffers.httpAcceptLang, buffers.httpConnection, buffers.httpContentLen,
   buffers.httpContentType, buffers.httpReferer, buffers.httpServer, buffers.httpLocation, buffers.httpRequestHeader,
   buffers.httpResponseHeader,
-  buffers.dnsQuery,
+  buffers.dnsQuery, buffers.sshProto, buffers.sshSoftware,
   buffers.tlsSni, buffers.tlsCertSubject, buffers.tlsCertIssuer, buffers.tlsCertSerial, buffers.tlsCertFingerprint, buffers.tlsCerts,
   buffers.tlsRandom, buffers.tlsRandomTime, buffers.tlsRandomBytes,
   buffers.ja3Hash, buffers.ja3String, buffers.ja3sHash, buffers.ja3sString, buffers.ja4Hash,
@@ -82,7 +84,7 @@ export const KEYWORDS = [
   flags, ipopts, fragbits, fragoffset, decodeEvent, streamEvent,
   // the flow
   flow, flowAge, flowbits, flowint, xbits, hostbits, streamSize, appLayerProtocol, appLayerEvent,
-  tlsNames.tlsSubject, tlsNames.tlsIssuerdn, tlsNames.tlsFingerprint,
+  tlsNames.tlsSubject, tlsNames.tlsIssuerdn, tlsNames.tlsFingerprint, tlsStore,
   // application protocols
   dcerpc.dcerpcIface, dcerpc.dcerpcOpnum,
   ftp.ftpdataCommand, ftp.ftpbounce,

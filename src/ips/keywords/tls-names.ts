@@ -14,7 +14,8 @@ function certificateText<const Name extends string>(name: Name, aliases: readonl
     value: 'required',
     parse(draft: RuleDraft, option: OptionText) {
       const match = /^\s*(!?)\s*"?(.*?)"?\s*$/s.exec(option.value)!;
-      const text = match[2]!;
+      // Fingerprints are written in small letters, whatever the rule does.
+      const text = whole ? match[2]!.toLowerCase() : match[2]!;
       if (text === '') option.fail(option.whole(), 'the text is missing', [`${name}:"text"`]);
       const step = new ContentStep(Buffer.from(text, 'latin1'));
       step.negated = match[1] === '!';

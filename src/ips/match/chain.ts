@@ -4,13 +4,14 @@
  * a failure that no other occurrence can mend ends the chain. The number of steps tried is limited: chains with several
  * short relative contents are exponential otherwise, and the bytes belong to the attacker.
  */
+import { findsBadElement } from './asn1.js';
 import { decodeBase64 } from './base64.js';
 import type { InspectContext } from './context.js';
 import { applyMask, readNumber } from './number.js';
 import {
-  ByteOp, DatasetCommand, MathOp, OP_BASE64, OP_BYTE_EXTRACT, OP_BYTE_JUMP, OP_BYTE_MATH, OP_BYTE_TEST, OP_CONTENT, OP_DATASET, OP_ISDATAAT, OP_PCRE, OP_SIZE,
+  ByteOp, DatasetCommand, MathOp, OP_ASN1, OP_BASE64, OP_BYTE_EXTRACT, OP_BYTE_JUMP, OP_BYTE_MATH, OP_BYTE_TEST, OP_CONTENT, OP_DATASET, OP_ISDATAAT, OP_PCRE, OP_SIZE,
   type Base64Step,
-  type ByteExtractStep, type ByteJumpStep, type ByteMathStep, type ByteTestStep, type ContentStep, type DatasetStep, type IsDataAtStep,
+  type Asn1Step, type ByteExtractStep, type ByteJumpStep, type ByteMathStep, type ByteTestStep, type ContentStep, type DatasetStep, type IsDataAtStep,
   type PcreStep, type SizeStep, type Step,
 } from './step.js';
 
@@ -97,6 +98,9 @@ export class ChainInspector {
           break;
         case OP_DATASET:
           result = dataset(ctx, step as DatasetStep);
+          break;
+        case OP_ASN1:
+          result = asn1(ctx, step as Asn1Step);
           break;
         case OP_BASE64:
           return this.#base64Then(ctx, step as Base64Step);
@@ -365,6 +369,13 @@ function isDataAt(ctx: InspectContext, step: IsDataAtStep): number {
 function size(ctx: InspectContext, step: SizeStep): number {
   if (!ctx.complete && !step.test.settledBelow(ctx.position + ctx.len)) return NO_MATCH;
   return step.test.matches(ctx.position + ctx.len) ? MATCH : GIVE_UP;
+}
+
+function asn1(ctx: InspectContext, step: Asn1Step): number {
+  const at = (step.relative ? ctx.cursor : 0) + step.offset;
+  if (at >= ctx.len) return step.relative ? NO_MATCH : GIVE_UP;
+  if (findsBadElement(ctx.buf, ctx.off + at, ctx.off + ctx.len, step)) return MATCH;
+  return step.relative ? NO_MATCH : GIVE_UP;
 }
 
 /** A set keeps whole values: of a buffer that still grows nothing is asked. */

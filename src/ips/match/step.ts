@@ -17,6 +17,7 @@ export const OP_ISDATAAT = 6;
 export const OP_SIZE = 7;
 export const OP_BASE64 = 8;
 export const OP_DATASET = 9;
+export const OP_ASN1 = 10;
 
 export abstract class Step {
   abstract readonly op: number;
@@ -184,6 +185,17 @@ export class Base64Step extends Step {
   offset = 0;
   relative = false;
   data: readonly Step[] = [];
+}
+
+/** asn1: malformed BER values known from attacks. */
+export class Asn1Step extends Step {
+  readonly op = OP_ASN1;
+  bitstringOverflow = false;
+  doubleOverflow = false;
+  /** Longest element that is no attack, -1 = not asked. */
+  oversize = -1;
+  offset = 0;
+  relative = false;
 }
 
 export const DatasetCommand = { SET: 0, UNSET: 1, ISSET: 2, ISNOTSET: 3, REPUTATION: 4 } as const;

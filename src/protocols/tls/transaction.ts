@@ -25,6 +25,8 @@ const VERSION_NAMES: Readonly<Record<number, string>> = { 0x0002: 'SSLv2', 0x030
 export class TlsTransaction extends Transaction {
   readonly client = new TlsPeer();
   readonly server = new TlsPeer();
+  /** Some rule asked for the certificates in the log. */
+  keepCertificates = false;
   #ja3: Uint8Array | null = null;
   #ja3Hash: Uint8Array | null = null;
   #ja3s: Uint8Array | null = null;
@@ -90,6 +92,7 @@ export class TlsTransaction extends Transaction {
     } else if (server.hello !== null && client.hello !== null && client.hello.sessionIdLen > 0 && server.hello.realVersion < 0x0304) body['session_resumed'] = true;
     if (client.hello?.sni) body['sni'] = text(client.hello.sni);
     body['version'] = VERSION_NAMES[this.version] ?? 'UNDETERMINED';
+    if (this.keepCertificates && server.certificates.length > 0) body['chain'] = server.certificates.map((der) => Buffer.from(der).toString('base64'));
     if (certificate !== null) {
       if (!Number.isNaN(certificate.notBefore)) body['notbefore'] = new Date(certificate.notBefore * 1000).toISOString().slice(0, 19);
       if (!Number.isNaN(certificate.notAfter)) body['notafter'] = new Date(certificate.notAfter * 1000).toISOString().slice(0, 19);
