@@ -4,6 +4,7 @@ import { dropReasonSections, dropReasonIndex } from './drop-reasons.mjs';
 import { event, eventTypes, explain } from './events.mjs';
 import { metrics } from './metrics.mjs';
 import { appLayerEvents, decodeEvents, protocolTable, streamEvents } from './rule-events.mjs';
+import { SECLANG_TABLES, seclang } from './seclang.mjs';
 
 /** Name of a block -> (argument) => Markdown. */
 export const BLOCKS = {
@@ -19,6 +20,7 @@ export const BLOCKS = {
   metrics,
   event,
   explain,
+  seclang,
 };
 
 /** File -> () => its text. */
@@ -28,5 +30,5 @@ export const FILES = { 'schema/drawbridge.schema.json': schemaText };
 export async function requiredBlocks() {
   const settings = (await settingNames()).map((name) => `setting ${name}`);
   const events = (await eventTypes()).map((type) => `event ${type}`);
-  return ['drop-reasons', 'decode-events', 'stream-events', 'app-layer-events', 'protocols', 'rule-variables', 'flow-timeouts', 'metrics', ...settings, ...events];
+  return ['drop-reasons', 'decode-events', 'stream-events', 'app-layer-events', 'protocols', 'rule-variables', 'flow-timeouts', 'metrics', ...settings, ...events, ...SECLANG_TABLES.map((name) => `seclang ${name}`)];
 }

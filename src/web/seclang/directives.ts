@@ -137,8 +137,18 @@ const RULE_DIRECTIVES: readonly Directive[] = [
 
 export const DIRECTIVES: ReadonlyMap<string, Directive> = new Map([...RULE_DIRECTIVES, ...SETTING_DIRECTIVES].map((row) => [row.name.toLowerCase(), row]));
 
+/** Lower-case name -> name as it is written, of the directives below. */
+export const DIRECTIVE_NAMES = new Map<string, string>();
+
 function table(rows: Readonly<Record<string, readonly string[]>>): ReadonlyMap<string, string> {
-  return new Map(Object.entries(rows).flatMap(([reason, names]) => names.map((name) => [name.toLowerCase(), reason] as const)));
+  const reasons = new Map<string, string>();
+  for (const [reason, names] of Object.entries(rows)) {
+    for (const name of names) {
+      DIRECTIVE_NAMES.set(name.toLowerCase(), name);
+      reasons.set(name.toLowerCase(), reason);
+    }
+  }
+  return reasons;
 }
 
 /** Directives of ModSecurity that are read and change nothing, with the reason. */
@@ -147,7 +157,7 @@ export const DIRECTIVES_WITHOUT_EFFECT = table({
     'SecAuditLog', 'SecAuditLog2', 'SecAuditLogType', 'SecAuditLogFormat', 'SecAuditLogStorageDir', 'SecAuditLogDirMode', 'SecAuditLogFileMode',
     'SecGuardianLog', 'SecAuditLogPrefix',
   ],
-  'the appliance has its own log': ['SecDebugLog', 'SecDebugLogLevel', 'SecStatusEngine', 'SecRulePerfTime'],
+  'the appliance has its own log': ['SecDebugLog', 'SecDebugLogLevel', 'SecStatusEngine', 'SecRulePerfTime', 'SecSensorId'],
   'bodies and uploads stay in memory': [
     'SecTmpDir', 'SecDataDir', 'SecUploadDir', 'SecUploadKeepFiles', 'SecUploadFileMode', 'SecRequestBodyInMemoryLimit', 'SecTmpSaveUploadedFiles',
     'SecStreamInBodyInspection', 'SecStreamOutBodyInspection',
@@ -159,7 +169,6 @@ export const DIRECTIVES_WITHOUT_EFFECT = table({
   'values are always cached': ['SecCacheTransformations'],
   'there is one set of rules': ['SecRuleInheritance'],
   'external entities are never fetched': ['SecXmlExternalEntity'],
-  'the address of the client is that of the packets': ['SecSensorId'],
 });
 
 /** Directives of ModSecurity whose meaning cannot be had, with the reason. */
@@ -168,6 +177,5 @@ export const REFUSED_DIRECTIVES = table({
   'rules are files; no program is run': ['SecRuleScript'],
   'rules are not fetched from other hosts by the data plane': ['SecRemoteRules', 'SecRemoteRulesFailAction'],
   'addresses are not looked up in databases or black lists': ['SecGeoLookupDb', 'SecGsbLookupDb', 'SecHttpBlKey', 'SecGuessLocation'],
-  'XML is judged through the variable XML': ['SecParseXmlIntoArgs'],
   'character sets are not converted': ['SecRequestEncoding'],
 });

@@ -128,6 +128,9 @@ export const SETTING_DIRECTIVES: readonly Directive[] = [
   setting('SecCollectionTimeout', 'seconds', 'How long an untouched persistent record lives.', (s, word) => {
     s.collectionTimeout = integer(word, 1, 2_592_000) * 1000;
   }),
+  setting('SecParseXmlIntoArgs', 'Off', 'XML is judged through the variable XML; it makes no parameters.', (_s, word) => {
+    if (word.toLowerCase() !== 'off') throw new Error(`'${word}' is not supported: XML is judged through the variable XML; write Off`);
+  }),
   setting('SecWebAppId', 'a name', 'Name space of the transaction, in WEBAPPID.', (s, word) => {
     s.webAppId = word;
   }),

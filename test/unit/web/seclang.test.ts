@@ -152,6 +152,50 @@ SecRule ARGS "a" "id:3,phase:1,block"`);
   t.like(third, { disruptive: 'pass', log: true });
 });
 
+test('everything that a recommended configuration sets is read', (t) => {
+  const set = load(
+    `SecRuleEngine DetectionOnly
+SecRequestBodyAccess On
+SecRule REQUEST_HEADERS:Content-Type "(?:application(?:/soap\\+|/)|text/)xml" "id:'200000',phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
+SecRequestBodyLimit 13107200
+SecRequestBodyNoFilesLimit 131072
+SecRequestBodyInMemoryLimit 131072
+SecRequestBodyLimitAction Reject
+SecRequestBodyJsonDepthLimit 512
+SecArgumentsLimit 1000
+SecParseXmlIntoArgs Off
+SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:'200003',phase:2,t:none,log,deny,status:400, msg:'PE %{REQBODY_PROCESSOR_ERROR}, SM %{MULTIPART_MISSING_SEMICOLON}'"
+SecPcreMatchLimit 100000
+SecPcreMatchLimitRecursion 100000
+SecResponseBodyAccess On
+SecResponseBodyMimeType text/plain text/html text/xml
+SecResponseBodyLimit 524288
+SecResponseBodyLimitAction ProcessPartial
+SecTmpDir /tmp/
+SecDataDir /tmp/
+SecUploadDir /opt/modsecurity/var/upload/
+SecUploadKeepFiles RelevantOnly
+SecUploadFileMode 0600
+SecDebugLog /opt/modsecurity/var/log/debug.log
+SecDebugLogLevel 3
+SecAuditEngine RelevantOnly
+SecAuditLogRelevantStatus "^(?:5|4(?!04))"
+SecAuditLogParts ABIJDEFHZ
+SecAuditLogType Serial
+SecAuditLog /var/log/modsec_audit.log
+SecArgumentSeparator &
+SecCookieFormat 0
+SecUnicodeMapFile unicode.mapping 20127
+SecStatusEngine Off`,
+    { '/unicode.mapping': '1250  (ANSI)\n00a1:21\n\n20127 (US-ASCII)\n00a0:20 00a1:21 2044:2f\n' },
+  );
+  t.deepEqual(set.refusals, []);
+  t.like(set.settings, { requestBodyLimit: 13_107_200, jsonDepthLimit: 512, auditParts: 'ABIJDEFHZ', pcreMatchLimit: 100_000 });
+  t.is(set.settings.unicodeMap![0x2044], 0x2f);
+  t.is(set.settings.unicodeMap![0x41], -1);
+  t.true(set.settings.responseBodyMimeTypes.has('text/xml'));
+});
+
 test('any text is read to its end: every line is in force, noted or refused at a place inside it', (t) => {
   const piece = fc.oneof(
     fc.constantFrom('SecRule', 'SecAction', 'ARGS', '"@rx a"', '"id:1,phase:1,chain"', '"', "'", '\\\n', '\n', ' ', ':', '!', '&', '|', '/', ',', 'Include x', 'SecMarker', 't:none', "msg:'", '%{TX.0}', '@pm', '#'),
