@@ -135,6 +135,9 @@ class IoLoop {
   uint32_t rows_ = 0;   // descriptor rows filled
   int32_t now_sec_ = 0, now_usec_ = 0;
   bool clock_read_ = false;
+  // Two ports delivered frames lately: until then (microseconds) none may fill a batch alone.
+  int64_t contended_until_ = 0;
+  uint32_t last_port_ = UINT32_MAX;
 
   TxQueue queue_;
   mmsghdr recv_messages_[kRecvSlots];

@@ -9,7 +9,7 @@
  * mac (new source MAC each), good (one UDP datagram, the same each time). Prints what it sent as JSON.
  */
 import {
-  D_OFF, D_STRIDE, FrameBatch, TCP_SYN, T_STATUS, T_STRIDE, buildArpFrame, finishIpv4, parseIp, parseMac, putEthernet, putIpv4, putTcp, putUdp,
+  D_LEN, D_OFF, D_STRIDE, FrameBatch, TCP_SYN, T_STATUS, T_STRIDE, buildArpFrame, finishIpv4, parseIp, parseMac, putEthernet, putIpv4, putTcp, putUdp,
 } from '../../src/packet/index.js';
 import { putBe16 } from '../../src/util/index.js';
 import { AfPacketPort, PortSet } from '../../src/vswitch/index.js';
@@ -17,15 +17,20 @@ import { AfPacketPort, PortSet } from '../../src/vswitch/index.js';
 export const FLOODS = ['syn', 'udp', 'fragment', 'arp', 'mac', 'good'] as const;
 export type Flood = (typeof FLOODS)[number];
 
-interface Ends {
+export interface Ends {
   readonly srcMac: { hi: number; lo: number };
   readonly dstMac: { hi: number; lo: number };
   readonly src: number;
   readonly dst: number;
 }
 
+/** Bytes of payload; of a first fragment enough for the appliance's floor, and with a UDP header a multiple of eight. */
+const BODY = 18;
+const FRAGMENT_BODY = 112;
+const MOST_BYTES = 256;
+
 /** Write frame number `n` of a flood. @returns its length */
-function write(kind: Flood, buf: Uint8Array, at: number, n: number, e: Ends): number {
+export function floodFrame(kind: Flood, buf: Uint8Array, at: number, n: number, e: Ends): number {
   const port = 1024 + (n % 60_000);
   if (kind === 'arp') return buildArpFrame(buf, at, 1, e.srcMac.hi, e.srcMac.lo, e.src, 0, 0, (e.dst & ~0xff) | (n & 0xff)) - at;
   const l3 = kind === 'mac' ? putEthernet(buf, at, e.dstMac.hi, e.dstMac.lo, 0x0200 | ((n >>> 16) & 0xff), n | 0, 0x0800) : putEthernet(buf, at, e.dstMac.hi, e.dstMac.lo, e.srcMac.hi, e.srcMac.lo, 0x0800);
@@ -34,8 +39,9 @@ function write(kind: Flood, buf: Uint8Array, at: number, n: number, e: Ends): nu
     finishIpv4(buf, l3, end);
     return end - at;
   }
-  const end = putUdp(buf, putIpv4(buf, l3, e.src, e.dst, 17, 64), kind === 'good' ? 9 : port, kind === 'good' ? 9 : 1 + (Math.floor(n / 60_000) % 65_000)) + 18;
-  buf.fill(n & 0xff, end - 18, end);
+  const body = kind === 'fragment' ? FRAGMENT_BODY : BODY;
+  const end = putUdp(buf, putIpv4(buf, l3, e.src, e.dst, 17, 64), kind === 'good' ? 9 : port, kind === 'good' ? 9 : 1 + (Math.floor(n / 60_000) % 65_000)) + body;
+  buf.fill(n & 0xff, end - body, end);
   finishIpv4(buf, l3, end);
   if (kind === 'fragment') {
     // More fragments to come, which never do. finishIpv4 summed the header: sum it again with the new words.
@@ -48,7 +54,6 @@ function write(kind: Flood, buf: Uint8Array, at: number, n: number, e: Ends): nu
     for (let i = 0; i < 20; i += 2) sum += (buf[l3 + i]! << 8) | buf[l3 + i + 1]!;
     while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
     putBe16(buf, l3 + 10, ~sum & 0xffff);
-    return end - 2 - at; // 24 bytes behind the header: a multiple of eight
   }
   return end - at;
 }
@@ -98,9 +103,9 @@ function flood(device: string, kind: Flood, seconds: number, rate: number, ends:
     }
     batch.reset();
     for (let i = 0; i < 64; i++) {
-      const row = batch.inject(128, 0, 0, 0);
+      const row = batch.inject(MOST_BYTES, 0, 0, 0);
       const d = row * D_STRIDE;
-      batch.desc[d + 2] = write(kind, batch.arena, batch.desc[d + D_OFF]!, n++, ends);
+      batch.desc[d + D_LEN] = floodFrame(kind, batch.arena, batch.desc[d + D_OFF]!, n++, ends);
       batch.send(row, 0);
     }
     sent += flush(set, batch);
