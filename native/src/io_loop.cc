@@ -21,10 +21,11 @@ constexpr uint32_t kTagLength = 4;
 
 constexpr int kRetryMs = 1000;
 
-// While several ports are active none delivers more than this many frames to one batch, even if there is room: what a
-// flooding port has queued would otherwise keep frames of the others waiting for as long as a whole batch takes, and the
+// While several ports are active a batch is one short round over those that are ready, even if there is room for more: what
+// a flooding port has queued would otherwise keep the frames of the others waiting for as long as a whole batch takes, and the
 // processor with them. What is not read stays in the guest's own queue, where its excess is dropped at no cost to us.
 constexpr uint32_t kContendedFrames = 16;
+constexpr uint32_t kContendedMost = 8, kContendedLeast = 2;
 // Ports count as active for this long after their last frame.
 constexpr int64_t kContendedUsec = 5000;
 
@@ -216,7 +217,10 @@ uint32_t IoLoop::Receive(int timeout_ms) {
     const bool contended = int64_t{now_sec_} * 1000000 + now_usec_ < contended_until_;
     while (!ready_.empty() && rows_ < batch_size_ && RoomFor(1)) {
       uint32_t quantum = std::max<uint32_t>(1, (batch_size_ - rows_) / static_cast<uint32_t>(ready_.size()));
-      if (contended) quantum = std::min(quantum, kContendedFrames);
+      if (contended) {
+        const uint32_t share = kContendedFrames / static_cast<uint32_t>(ready_.size());
+        quantum = std::min(quantum, std::clamp(share, kContendedLeast, kContendedMost));
+      }
       size_t visits = ready_.size();
       while (visits-- > 0 && rows_ < batch_size_ && RoomFor(1)) {
         if (turn_ >= ready_.size()) turn_ = 0;
