@@ -55,6 +55,10 @@ export function labCaptures() {
       'lab-sqli.pcap',
       visit(ATTACKER, 40_400, [{ uri: '/items?id=1%27%20UNION%20SELECT%20username,password%20FROM%20users--%20-', headers: CURL }]),
     ],
+    [
+      'lab-web.pcap',
+      visit(ATTACKER, 40_500, [{ uri: '/cart', headers: { ...CURL, Host: 'shop.lab', 'Content-Type': 'application/json' }, body: '{"items":[{"sku":"1042","note":"x\' or sleep(9)-- -"}]}' }]),
+    ],
     ['lab-scan.pcap', synScan()],
   ]);
 }

@@ -14,7 +14,6 @@ import type { ConfigProblem } from './config/problem.js';
 import { applySetting, replaySettings, settingsOf, type EngineSettings } from './engine-settings.js';
 import { budgetOf, compileFirewall, registryOf } from './build.js';
 import type { FirewallPolicy } from '../firewall/index.js';
-import { userPatternCache } from './pattern-cache.js';
 import { compileRules, readRuleFiles } from './rule-files.js';
 import { installNativeParts } from './native-parts.js';
 import { Session, type SessionPort, type SessionWeb } from './session.js';
@@ -78,7 +77,7 @@ export function resolveReplay(request: ReplayRequest): ReplaySetup {
       firewall = compiled.policy;
       network = replayPorts(loaded.config);
       if (webIsOn(loaded.config)) {
-        const compiledWeb = compileWeb(loaded.config, loaded.webFiles, loaded.yaml, { cache: request.cache ?? userPatternCache() });
+        const compiledWeb = compileWeb(loaded.config, loaded.webFiles, loaded.yaml, 'none');
         problems.push(...compiledWeb.problems);
         web = compiledWeb.session;
         webMode = WEB_MODES[loaded.config.web.engine];

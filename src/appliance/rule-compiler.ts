@@ -4,14 +4,15 @@
  */
 import { dirname, resolve } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { PatternCache, Refusal } from '../ips/index.js';
+import type { Refusal } from '../ips/index.js';
 import { registryOf } from './build.js';
 import { parseConfig } from './config/load.js';
 import { settingsOf } from './engine-settings.js';
 import { installNativeParts } from './native-parts.js';
 import { FilePatternCache } from './pattern-cache.js';
-import { shared, type SharedSource } from './reload.js';
+import type { SharedSource } from './reload.js';
 import { compileRules } from './rule-files.js';
+import { SharedDatabases } from './shared-databases.js';
 
 export interface CompilerInput {
   readonly file: string;
@@ -23,31 +24,6 @@ export interface CompilerOutput {
   readonly refusals: readonly Refusal[];
   readonly databases: ReadonlyMap<string, Uint8Array<SharedArrayBuffer>>;
 }
-
-/** Keeps every database in shared memory, whether compiled now or found in the cache on disk. */
-export class SharedDatabases implements PatternCache {
-  readonly smallest = 1;
-  readonly found = new Map<string, Uint8Array<SharedArrayBuffer>>();
-  readonly #disk: PatternCache | null;
-
-  constructor(disk: PatternCache | null) {
-    this.#disk = disk;
-  }
-
-  load(key: string): Uint8Array | null {
-    const database = this.#disk?.load(key) ?? null;
-    if (database !== null) this.found.set(key, shared(database));
-    return database;
-  }
-
-  store(key: string, database: Uint8Array): void {
-    this.found.set(key, shared(database));
-    // Small ones are quick to compile: the directory is not filled with them.
-    if (database.length >= KEPT_BYTES) this.#disk?.store(key, database);
-  }
-}
-
-const KEPT_BYTES = 65_536;
 
 function main(input: CompilerInput): void {
   installNativeParts();

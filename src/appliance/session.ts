@@ -385,6 +385,11 @@ export class Session implements RefusalHandler {
     if (this.#ips !== null) c.set(G_PCRE_LIMIT, this.#ips.context.counters.pcreLimit);
   }
 
+  /** Judge web transactions that begin from now on by this; settings beside engine and policies stay. */
+  replaceWeb({ engine, policies, clock }: SessionWeb): void {
+    this.#web?.replaceEngine({ engine, policies, clock });
+  }
+
   #publishWeb({ counters: w }: WebStage): void {
     const c = this.counters;
     c.set(G_WEB_TRANSACTIONS, w.transactions);

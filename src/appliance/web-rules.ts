@@ -2,12 +2,13 @@
  * From the `web` section to a rule engine and the policies over it. Order of what is loaded: the settings of the section, the
  * setup of the rule set, `rules_before`, the rule set, `rules`; later lines win, as anywhere in SecLang.
  */
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebEngine, WebMode, WebPolicies, engineDirectives, setupVariables, type EngineSetting, type PrefilterCache, type RuleSet, type RuleSource, type WebConfig, type WebOverride, type WebOverrideConfig } from '../web/index.js';
-import type { Config } from './config/load.js';
+import type { Config, LoadedConfig } from './config/load.js';
 import type { LocatedYaml } from './config/located-yaml.js';
 import type { ConfigProblem } from './config/problem.js';
+import { FilePatternCache, userPatternCache } from './pattern-cache.js';
 import type { SessionWeb } from './session.js';
 import { webRuleFiles } from './web-rule-files.js';
 
@@ -20,6 +21,8 @@ const CRS = join(SHIPPED, 'crs');
 const BASE_RULES = join(SHIPPED, 'web/base.conf');
 /** Attacks that exclusions are rehearsed with. */
 export const ATTACKS_FILE = join(SHIPPED, 'web/attacks.json');
+
+type WebFiles = LoadedConfig['webFiles'];
 
 export interface CompiledWeb {
   readonly engine: WebEngine;
@@ -40,7 +43,7 @@ export function webModeOf({ web, vms }: Config, vm: string | undefined): WebMode
 }
 
 /** @param extra loaded last before the rule set */
-export function webSources(web: WebConfig, files: { readonly before: readonly string[]; readonly after: readonly string[] }, extra: readonly RuleSource[] = []): RuleSource[] {
+export function webSources(web: WebConfig, files: WebFiles, extra: readonly RuleSource[] = []): RuleSource[] {
   const crs = web.rule_set === 'crs';
   return [
     { name: 'the web section', text: engineDirectives(web) },
@@ -56,11 +59,33 @@ export function webSources(web: WebConfig, files: { readonly before: readonly st
  * Multi-pattern search of an engine: compiled databases come from a cache where there is one, since compiling takes many seconds;
  * `none` judges the same, slower: for engines that see few requests.
  */
-export type Prefiltering = { readonly cache: PrefilterCache | undefined } | 'none';
+export type Prefiltering = { readonly cache: PrefilterCache } | 'none';
 
 export function compileWebEngine(sources: readonly RuleSource[], clock: () => number, prefiltering: Prefiltering): WebEngine {
-  const how = prefiltering === 'none' ? { prefilter: null } : prefiltering.cache === undefined ? {} : { prefilterCache: prefiltering.cache };
-  return WebEngine.compile(sources, { files: webRuleFiles, clock, ...how });
+  return WebEngine.compile(sources, { files: webRuleFiles, clock, ...(prefiltering === 'none' ? { prefilter: null } : { prefilterCache: prefiltering.cache }) });
+}
+
+/** A database is not in the cache, and was not to be compiled. */
+class NotCached extends Error {}
+
+/** As compileWeb, but with multi-pattern search only when nothing has to be compiled for it. @returns null when something would have to */
+export function compileWebFromCache(config: Config, webFiles: WebFiles, yaml: LocatedYaml, cache: PrefilterCache): CompiledWeb | null {
+  const load = (key: string): Uint8Array => {
+    const database = cache.load(key);
+    if (database === null) throw new NotCached(key);
+    return database;
+  };
+  try {
+    return compileWeb(config, webFiles, yaml, { cache: { load, store: () => undefined } });
+  } catch (error) {
+    if (error instanceof NotCached) return null;
+    throw error;
+  }
+}
+
+/** Where the databases of web rules are kept: `ips.cache`, else the cache of the user; undefined when there is none. */
+export function webCache({ ips }: Config, file: string, log: (text: string) => void): FilePatternCache | undefined {
+  return ips.cache === '' ? userPatternCache() : new FilePatternCache(resolve(dirname(resolve(file)), ips.cache), log);
 }
 
 /** Lines that could not be used, for people. */
@@ -68,7 +93,7 @@ export function webRefusals({ refusals }: RuleSet): string[] {
   return refusals.map(({ position, ruleId, directive, reason }) => `${position.file}:${position.line}:${position.column}: ${directive}${ruleId > 0 ? ` ${ruleId}` : ''} refused: ${reason}`);
 }
 
-export function compileWeb(config: Config, webFiles: { readonly before: readonly string[]; readonly after: readonly string[] }, yaml: LocatedYaml, prefiltering: Prefiltering): CompiledWeb {
+export function compileWeb(config: Config, webFiles: WebFiles, yaml: LocatedYaml, prefiltering: Prefiltering): CompiledWeb {
   const { web } = config;
   const clock = { ms: 0 };
   const engine = compileWebEngine(webSources(web, webFiles), () => clock.ms, prefiltering);

@@ -4,7 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
-import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
+import { Worker, parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { dropPrivileges } from '@drawbridge/native';
 import { D_STRIDE, D_TS_SEC } from '../packet/index.js';
 import { Counters, G_EVENTS_LOST, G_EVENT_RING_FILL } from '../pipeline/index.js';
@@ -14,19 +14,21 @@ import { finish, type Refusal, type RuleSet, type RuleSource, type Steps } from 
 import type { ProtocolRegistry } from '../protocols/index.js';
 import { budgetOf, compileFirewall, registryOf } from './build.js';
 import { formatProblem } from './config/problem.js';
-import { parseConfig, type Config } from './config/load.js';
+import { parseConfig, type Config, type LoadedConfig } from './config/load.js';
+import type { LocatedYaml } from './config/located-yaml.js';
 import { collectGarbage } from './collect-garbage.js';
 import { settingsOf, type EngineSettings } from './engine-settings.js';
 import { FlowFileWindow, originOf, type FlowFileMessage } from './flow-files.js';
 import { installNativeParts } from './native-parts.js';
 import { RingSink } from './events/sink.js';
-import { FilePatternCache, userPatternCache } from './pattern-cache.js';
+import { FilePatternCache } from './pattern-cache.js';
 import { compileRules, compileRulesInSteps, readRuleFiles } from './rule-files.js';
 import { Session, type PolicySnapshot, type SessionPort } from './session.js';
 import { readApprovals } from './approvals.js';
 import { SwitchControl, type SwitchAnswer, type SwitchRequest } from './switch-control.js';
 import { firewallPolicies, portPolicy, rulePolicySteps } from './snapshot.js';
-import { compileWeb, webIsOn, webRefusals, type CompiledWeb } from './web-rules.js';
+import type { WebCompilerInput, WebCompilerOutput } from './web-compiler.js';
+import { compileWeb, compileWebFromCache, webCache, webIsOn, webRefusals, type CompiledWeb } from './web-rules.js';
 
 export interface WorkerInput {
   /** The configuration file again: text, so that a file edited meanwhile cannot split the two halves. */
@@ -115,7 +117,7 @@ function start(): void {
   const registry = registryOf(settings);
   const cache = config.ips.cache === '' ? undefined : new FilePatternCache(resolve(dirname(resolve(input.file)), config.ips.cache), (text) => post({ type: 'log', text }));
   const rules = config.ips.enabled ? compileRules(readRuleFiles(ruleFiles), registry, settings, cache) : null;
-  const web = webIsOn(config) ? compileWeb(config, webFiles, yaml, { cache: cache ?? userPatternCache() }) : null;
+  const web = webIsOn(config) ? compileWebNow(config, webFiles, yaml) : null;
   if (web !== null && web.problems.length > 0) throw Object.assign(new Error(web.problems.map(formatProblem).join('\n')), { code: 'EINVAL' });
   if (web !== null) sayWebRules(web);
   const ring = new SpscRing(input.events);
@@ -147,6 +149,7 @@ function start(): void {
   }
   if (!input.keepPrivileges) reducePrivileges(config.privileges);
   const wakeFd = session.ports.needLoop();
+  if (web?.cold === true) warmWeb(session, config, webFiles, yaml);
   post({ type: 'ready', rules: rules?.rules.length ?? 0, refusals: rules?.refusals ?? [], wakeFd, ports: config.ports.map((p) => p.name) });
   new Loop(session, sink, ring, counters, config, new Reloader(session, registry, settings, rules), control).run(() => {
     control.close();
@@ -154,6 +157,26 @@ function start(): void {
     sink.close();
     post({ type: 'stopped' });
   });
+}
+
+/** Web rules for an immediate start: with pattern databases when they lie ready, else without. */
+function compileWebNow(config: Config, webFiles: LoadedConfig['webFiles'], yaml: LocatedYaml): CompiledWeb & { readonly cold: boolean } {
+  const cache = webCache(config, input.file, (text) => post({ type: 'log', text }));
+  const ready = cache === undefined ? null : compileWebFromCache(config, webFiles, yaml, cache);
+  return ready === null ? { ...compileWeb(config, webFiles, yaml, 'none'), cold: true } : { ...ready, cold: false };
+}
+
+/** Have the pattern databases compiled beside the traffic, and take them up when they are there. */
+function warmWeb(session: Session, config: Config, webFiles: LoadedConfig['webFiles'], yaml: LocatedYaml): void {
+  post({ type: 'log', text: 'pattern databases of the web rules are being compiled; until then each rule is searched for by itself' });
+  const helper = new Worker(new URL('./web-compiler.js', import.meta.url), { workerData: { file: input.file, text: input.text } satisfies WebCompilerInput });
+  helper.unref();
+  helper.on('message', (databases: WebCompilerOutput) => {
+    const ready = compileWebFromCache(config, webFiles, yaml, { load: (key) => databases.get(key) ?? null, store: () => undefined });
+    if (ready !== null) session.replaceWeb(ready.session);
+    post({ type: 'log', text: `pattern databases of the web rules are ${ready === null ? 'incomplete' : 'in use'}` });
+  });
+  helper.on('error', (error) => post({ type: 'log', text: `compiling the pattern databases of the web rules: ${error.message}` }));
 }
 
 /** How many web rules are in force, and the first that are not. */

@@ -6,11 +6,13 @@ interface EveLine {
   readonly src_vm?: string;
   readonly src_port?: number;
   readonly alert?: { readonly action: string; readonly signature_id: number; readonly signature: string };
+  readonly web?: { readonly action: string; readonly rule_id?: number; readonly reason?: string };
   readonly drop?: { readonly reason: string; readonly stage: string };
   readonly recon?: { readonly detection: string; readonly blocked_seconds: number };
 }
 
 export interface Block {
+  readonly by: 'IPS' | 'web';
   readonly sid: number;
   readonly msg: string;
   /** Source port of the client; finds the flow again in a capture. */
@@ -39,7 +41,10 @@ export class Evidence {
     if (e.event_type === 'alert' && e.alert !== undefined) {
       this.alerts++;
       const { signature_id: sid, signature: msg, action } = e.alert;
-      if (action === 'blocked' && !this.blocks.has(sid)) this.blocks.set(sid, { sid, msg, clientPort: e.src_port ?? 0, frame: e.pcap_cnt ?? 0 });
+      if (action === 'blocked' && !this.blocks.has(sid)) this.blocks.set(sid, { by: 'IPS', sid, msg, clientPort: e.src_port ?? 0, frame: e.pcap_cnt ?? 0 });
+    } else if (e.event_type === 'web' && e.web?.action === 'blocked') {
+      const sid = e.web.rule_id ?? 0;
+      if (!this.blocks.has(sid)) this.blocks.set(sid, { by: 'web', sid, msg: e.web.reason ?? '', clientPort: e.src_port ?? 0, frame: e.pcap_cnt ?? 0 });
     } else if (e.event_type === 'drop' && e.drop !== undefined) this.reasons.add(e.drop.reason);
     else if (e.event_type === 'recon' && e.recon !== undefined) this.recon ??= { detection: e.recon.detection, seconds: e.recon.blocked_seconds };
   }

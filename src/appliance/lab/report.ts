@@ -28,7 +28,7 @@ export function printResult(r: StepResult): void {
 /** Which rule or which part of the firewall stopped a step. */
 export function decision(step: StoryStep, evidence: Evidence): string {
   const block = step.sid === undefined ? evidence.blocks.values().next().value : evidence.blocks.get(step.sid);
-  if (block !== undefined) return `IPS rule ${block.sid} "${block.msg}"`;
+  if (block !== undefined) return `${block.by} rule ${block.sid} "${block.msg}"`;
   const said: string[] = [];
   if (evidence.recon !== null) said.push(`${evidence.recon.detection} detected, source cut off for ${evidence.recon.seconds} s`);
   for (const reason of evidence.reasons) said.push(reason);

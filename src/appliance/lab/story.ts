@@ -2,6 +2,8 @@
 
 export const WEB_IP = '10.77.0.10';
 const url = `http://${WEB_IP}`;
+/** No signature knows it: web protection adds up what its rules find in the parameters of the JSON. */
+const SHOP_ORDER = '{"items":[{"sku":"1042","note":"x\' or sleep(9)-- -"}]}';
 
 export interface StoryStep {
   readonly title: string;
@@ -10,7 +12,7 @@ export interface StoryStep {
   /** Arguments of curl, or null for the port scan. */
   readonly curl: readonly string[] | null;
   readonly expect: 'allowed' | 'blocked';
-  /** Signature that must have blocked it; without one the firewall must. */
+  /** Signature, or rule of web protection, that must have blocked it; without one the firewall must. */
   readonly sid?: number;
   /** Shipped capture of the same traffic; null = there is nothing to capture. */
   readonly pcap: string | null;
@@ -46,6 +48,14 @@ export const STORY: readonly StoryStep[] = [
     expect: 'blocked',
     sid: 9000020,
     pcap: 'lab-sqli.pcap',
+  },
+  {
+    title: 'attacker hides SQL in the JSON of a web shop',
+    from: 'attacker',
+    curl: ['-H', 'Host: shop.lab', '-H', 'Content-Type: application/json', '--data', SHOP_ORDER, `${url}/cart`],
+    expect: 'blocked',
+    sid: 949110,
+    pcap: 'lab-web.pcap',
   },
   { title: `attacker scans ${SCAN_PORTS} ports (nmap -sS)`, from: 'attacker', curl: null, expect: 'blocked', pcap: 'lab-scan.pcap' },
   { title: 'attacker comes back for the home page', from: 'attacker', curl: [`${url}/`], expect: 'blocked', pcap: null },

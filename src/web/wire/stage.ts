@@ -96,7 +96,7 @@ export class WebStage implements HttpObserver {
   readonly counters = new WebCounters();
   /** Told in words what was decided; null while nobody asks. */
   trace: ((text: string) => void) | null = null;
-  readonly #o: WebStageOptions;
+  #o: WebStageOptions;
   readonly #strictest: WebMode;
   // The packet at hand.
   #view: PacketView | null = null;
@@ -111,6 +111,11 @@ export class WebStage implements HttpObserver {
   constructor(options: WebStageOptions) {
     this.#o = options;
     this.#strictest = Math.max(...options.portModes, WebMode.OFF) as WebMode;
+  }
+
+  /** Judge transactions that begin from now on by another engine. Call between two packets. */
+  replaceEngine(next: Pick<WebStageOptions, 'engine' | 'policies' | 'clock'>): void {
+    this.#o = { ...this.#o, ...next };
   }
 
   /** Is web traffic of this packet's connection judged? By the port of the server. */
