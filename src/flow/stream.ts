@@ -12,14 +12,16 @@
  */
 import { TCP_ACK, TCP_FIN, TCP_OPT_FAST_OPEN, TCP_RST, TCP_SYN, TCP_URG, type PacketView } from '../packet/index.js';
 import { DropReason } from '../pipeline/index.js';
-import { BytePool, copyRange } from '../util/index.js';
+import { BytePool } from '../util/index.js';
 import type { Budgets } from './budget.js';
 import type { Flow } from './flow.js';
 import { M_ISN, R_ISN_A, R_MARKS, R_STRIDE } from './flow-record.js';
 import type { FlowTable } from './flow-table.js';
-import { reconcileBytes, SegmentList } from './segments.js';
+import { reconcileBytes } from './segments.js';
 import { StreamEvent, type StreamEvents } from './stream-event.js';
 import type { StreamHalf } from './stream-half.js';
+import { StreamMemory } from './stream-memory.js';
+import { clearUrgent, refuseFastOpen } from './tcp-rewrite.js';
 import { FlowState, isHalfOpen } from './tcp-state.js';
 
 export const STREAM_OK = 0;
@@ -79,6 +81,7 @@ export class StreamEngine {
   unverifiable = 0;
 
   readonly #table: FlowTable;
+  readonly #memory: StreamMemory;
   readonly #sink: StreamSink;
   readonly #events: StreamEvents;
   /** Frames may be rewritten and kept back. */
@@ -88,10 +91,7 @@ export class StreamEngine {
   readonly #midstream: boolean;
   readonly #async: boolean;
   readonly #depth: number;
-  readonly #maxRetained: number;
   readonly #maxHeldBytes: number;
-  readonly #maxHeldSegments: number;
-  readonly #lists: SegmentList[] = [];
   readonly #budgets: Budgets | null;
 
   /** @param events list to add stream events to: that of the ConnTrack in front */
@@ -107,9 +107,8 @@ export class StreamEngine {
     this.#depth = options.depth === 0 ? Number.POSITIVE_INFINITY : (options.depth ?? 1 << 20);
     this.#budgets = options.budgets ?? null;
     this.pool = new BytePool(options.memcap ?? 256 << 20, MIN_BUFFER, this.#budgets?.streamBytes ?? null);
-    this.#maxRetained = options.maxRetained ?? 4 << 20;
+    this.#memory = new StreamMemory(this.pool, this.inline, this.#async, options.maxRetained ?? 4 << 20, options.maxHeldSegments ?? 256);
     this.#maxHeldBytes = options.maxHeldBytes ?? 1 << 20;
-    this.#maxHeldSegments = options.maxHeldSegments ?? 256;
   }
 
   /**
@@ -140,14 +139,14 @@ export class StreamEngine {
     const half = flow.half(dir);
     if (this.inline || half.held === null || half.stopped) return;
     // Data on a SYN that nobody answered was never part of a stream.
-    if (half.end === 0 && half.held.pos[0] === 0) this.#discard(half);
+    if (half.end === 0 && half.held.pos[0] === 0) this.#memory.discard(half);
     else this.#skipGaps(view, flow, half, dir, Number.POSITIVE_INFINITY);
   }
 
   /** Give back everything a flow holds; register with FlowPool.onRelease. */
   release(flow: Flow): void {
-    this.#discard(flow.toServer);
-    this.#discard(flow.toClient);
+    this.#memory.discard(flow.toServer);
+    this.#memory.discard(flow.toClient);
   }
 
   #segment(view: PacketView, flow: Flow, dir: number): number {
@@ -179,7 +178,7 @@ export class StreamEngine {
     }
     if ((flags & TCP_ACK) !== 0) this.#acknowledged(view, flow, 1 - dir);
     if (half.stopped) {
-      if (half.len > 0) this.#trim(half);
+      if (half.len > 0) this.#memory.trim(half);
       this.uninspectedBytes += view.payloadLen;
       return STREAM_OK;
     }
@@ -189,7 +188,7 @@ export class StreamEngine {
     if (view.payloadLen > 0) {
       let early = (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && pos === 0 && half.end === 0 && half.finAt < 0;
       if (early && (view.tcpOptions & TCP_OPT_FAST_OPEN) !== 0) {
-        if (this.inline) this.#refuseFastOpen(view);
+        if (this.inline) this.normalised += refuseFastOpen(view);
         else early = false;
       }
       result = early ? this.#hold(view, flow, half, dir, 0, view.payloadLen) : this.#data(view, flow, half, dir, pos);
@@ -232,13 +231,13 @@ export class StreamEngine {
     const half = flow.half(dir);
     const { held } = half;
     if (held === null || half.end > 0 || held.pos[0] !== 0) return;
-    if (((view.ack - half.isn) | 0) <= 0 || !this.#makeRoom(half, held.contiguousEnd(0))) {
+    if (((view.ack - half.isn) | 0) <= 0 || !this.#memory.makeRoom(half, held.contiguousEnd(0))) {
       this.pool.account = half.account;
       held.clear(this.pool);
-      this.#dropList(half);
+      this.#memory.dropList(half);
       return;
     }
-    this.#takeHeld(half, held, 0);
+    this.#memory.takeHeld(half, held, 0);
     this.#checkDepth(flow, half);
     this.#deliver(view, flow, half, dir);
   }
@@ -252,29 +251,12 @@ export class StreamEngine {
   #releaseSynData(view: PacketView, flow: Flow, half: StreamHalf, dir: number): boolean {
     const held = half.held!;
     if (half.end > 0 || held.pos[0] !== 0) return true;
-    if (!this.#makeRoom(half, held.contiguousEnd(0))) return false;
-    this.#takeHeld(half, held, 0);
+    if (!this.#memory.makeRoom(half, held.contiguousEnd(0))) return false;
+    this.#memory.takeHeld(half, held, 0);
     view.established = true;
     this.#checkDepth(flow, half);
     this.#deliver(view, flow, half, dir);
     return true;
-  }
-
-  /** Blank the fast-open option of a SYN with data (RFC 7413): its host would read the data before a rule could drop anything. */
-  #refuseFastOpen(view: PacketView): void {
-    const { buf } = view;
-    const end = view.l4Off + view.tcpHdrLen;
-    for (let at = view.l4Off + TCP_OPTIONS_AT; at < end && buf[at] !== TCP_END_OF_OPTIONS; ) {
-      const kind = buf[at];
-      const len = kind === TCP_NOP ? 1 : buf[at + 1];
-      if (kind !== TCP_NOP && (len < 2 || at + len > end)) return;
-      if (kind === TCP_FAST_OPEN || kind === TCP_EXPERIMENT) {
-        buf.fill(TCP_NOP, at, at + len);
-        view.modified = true;
-        this.normalised++;
-      }
-      at += len;
-    }
   }
 
   /** First segment of a half without a SYN. @returns false when the stream is not to be followed */
@@ -312,7 +294,7 @@ export class StreamEngine {
     const acked = end + ((view.ack - ((half.isn + end) | 0)) | 0);
     if (acked <= half.acked) return;
     half.acked = acked;
-    if (half.len > 0) this.#trim(half);
+    if (half.len > 0) this.#memory.trim(half);
     // What the receiver has acknowledged it will not wait for, so neither do we. Inline the tracker lets no such packet by.
     if (acked > end && !this.inline && half.held !== null && !half.stopped) this.#skipGaps(view, flow, half, dir, acked);
   }
@@ -344,12 +326,12 @@ export class StreamEngine {
     if (half.parseDone && half.inspectDone && half.held === null) {
       // Nobody reads this direction any more: only keep count.
       this.uninspectedBytes += pos + len - end;
-      this.#skipTo(half, pos + len);
+      this.#memory.skipTo(half, pos + len);
       this.#checkDepth(flow, half);
       return STREAM_OK;
     }
     const skip = end - pos;
-    if (!this.#append(half, view, skip, len - skip)) return this.#noMemory(view, flow);
+    if (!this.#memory.append(half, view, skip, len - skip)) return this.#noMemory(view, flow);
     this.#checkDepth(flow, half);
     this.#deliver(view, flow, half, dir);
     return STREAM_OK;
@@ -403,44 +385,13 @@ export class StreamEngine {
     this.normalised++;
   }
 
-  /** Append payload[skip, skip+count) and every held segment that follows on. @returns false without memory; nothing changed */
-  #append(half: StreamHalf, view: PacketView, skip: number, count: number): boolean {
-    const held = half.held;
-    const end = half.end;
-    const newEnd = end + count;
-    const lastEnd = held === null ? newEnd : held.contiguousEnd(newEnd);
-    if (!this.#makeRoom(half, lastEnd - end)) return false;
-    copyRange(view.buf, view.payloadOff + skip, count, half.buf, half.len);
-    half.len += count;
-    if (held !== null) this.#takeHeld(half, held, end);
-    return true;
-  }
-
-  /** Move held segments that are no longer ahead into the buffer (room was made); they win over bytes behind `from`. */
-  #takeHeld(half: StreamHalf, held: SegmentList, from: number): void {
-    let n = 0;
-    while (n < held.count && held.pos[n] <= half.end) {
-      const start = Math.max(held.pos[n], from);
-      const end = held.endOf(n);
-      if (end > start) {
-        held.copy(n, start, end, half.buf, start - half.base);
-        if (end > half.end) half.len = end - half.base;
-      }
-      n++;
-    }
-    if (n === 0) return;
-    this.pool.account = half.account;
-    held.shift(n, this.pool);
-    if (held.count === 0) this.#dropList(half);
-  }
-
   /** Keep a segment ahead of its turn. */
   #hold(view: PacketView, flow: Flow, half: StreamHalf, dir: number, pos: number, len: number): number {
-    const held = half.held ?? this.#newList(half);
+    const held = half.held ?? this.#memory.newList(half);
     this.pool.account = half.account;
     this.pool.overShare = false;
     if (held.bytes + len > this.#maxHeldBytes || !held.add(view.buf, view.payloadOff, len, pos, this.pool)) {
-      if (held.count === 0) this.#dropList(half);
+      if (held.count === 0) this.#memory.dropList(half);
       if (this.inline) return this.#noMemory(view, flow);
       if (half.held !== null) this.#skipGaps(view, flow, half, dir, half.held.pos[0]);
     }
@@ -460,13 +411,13 @@ export class StreamEngine {
       this.#events.add(StreamEvent.reassembly_seq_gap);
       half.gap = true;
       this.#sink.gap(view, flow, dir, position, next - position);
-      this.#skipTo(half, next);
+      this.#memory.skipTo(half, next);
       if (half.held === null) return;
-      if (!this.#makeRoom(half, held.contiguousEnd(next) - next)) {
+      if (!this.#memory.makeRoom(half, held.contiguousEnd(next) - next)) {
         this.#stop(flow, half, 'memcap');
         return;
       }
-      this.#takeHeld(half, held, next);
+      this.#memory.takeHeld(half, held, next);
       this.#checkDepth(flow, half);
       this.#deliver(view, flow, half, dir);
     }
@@ -475,8 +426,8 @@ export class StreamEngine {
   /** Let the consumers read, then let go of what nobody needs. */
   #deliver(view: PacketView, flow: Flow, half: StreamHalf, dir: number): void {
     this.#sink.data(view, flow, dir);
-    if (half.stopped && this.inline) this.#discard(half);
-    else if (half.len > 0) this.#trim(half);
+    if (half.stopped && this.inline) this.#memory.discard(half);
+    else if (half.len > 0) this.#memory.trim(half);
   }
 
   #checkDepth(flow: Flow, half: StreamHalf): void {
@@ -501,115 +452,8 @@ export class StreamEngine {
   #stop(flow: Flow, half: StreamHalf, why: 'memcap'): void {
     half.stopped = true;
     if (flow.uninspected === '') flow.uninspected = why;
-    this.#discard(half);
-  }
-
-  // ---- memory ----------------------------------------------------------------------------------------------------
-
-  /** Stream offset before which nobody needs the bytes any more. */
-  #lowWater(half: StreamHalf): number {
-    const end = half.end;
-    if (half.parseDone) half.parsed = end;
-    if (half.inspectDone) half.inspected = end;
-    let low = this.#async || half.acked > end ? end : half.acked;
-    if (half.parsed < low) low = half.parsed;
-    if (half.inspected < low) low = half.inspected;
-    return low;
-  }
-
-  /** Give the buffer back once nothing in it is needed; a part that is not needed any more stays until room is wanted. */
-  #trim(half: StreamHalf): void {
-    if (this.#lowWater(half) >= half.end) this.#skipTo(half, half.end);
-  }
-
-  /** Empty the half and go on at stream offset `pos`. */
-  #skipTo(half: StreamHalf, pos: number): void {
-    if (half.buf.length > 0) {
-      this.pool.account = half.account;
-      this.pool.release(half.buf);
-      half.buf = EMPTY;
-    }
-    half.base = pos;
-    half.len = 0;
-    half.parsed = pos;
-    half.inspected = pos;
-  }
-
-  /** Room for `extra` bytes behind the ones held. @returns false when the pool or the limit of the half forbids it */
-  #makeRoom(half: StreamHalf, extra: number): boolean {
-    const size = half.buf.length;
-    if (half.len + extra <= size) return true;
-    this.pool.account = half.account;
-    this.pool.overShare = false;
-    let drop = half.len === 0 ? 0 : Math.max(0, this.#lowWater(half) - half.base);
-    if (half.len - drop + extra > this.#maxRetained) {
-      // Inline the packet waits for acknowledgements instead: what is let go of cannot be compared when it is repeated.
-      if (this.inline) return false;
-      // More is in flight than we may keep: give up comparing the older half of it, but nothing that is yet to be read.
-      drop = Math.max(drop, Math.min(half.parsed, half.inspected, half.end + extra - (this.#maxRetained >>> 1)) - half.base);
-      if (half.len - drop + extra > this.#maxRetained) return false;
-    }
-    const kept = half.len - drop;
-    // Moving must not cost more than it gains; otherwise a larger buffer is cheaper in the long run.
-    if (kept + extra <= size && drop >= kept) {
-      half.buf.copyWithin(0, drop, half.len);
-    } else {
-      const buf = this.pool.acquire(kept + extra <= size ? 2 * size : kept + extra);
-      if (buf === null) {
-        if (kept + extra > size) return false;
-        half.buf.copyWithin(0, drop, half.len);
-      } else {
-        copyRange(half.buf, drop, kept, buf, 0);
-        if (size > 0) this.pool.release(half.buf);
-        half.buf = buf;
-      }
-    }
-    half.base += drop;
-    half.len = kept;
-    return true;
-  }
-
-  /** Give back all memory of a half; its offsets stay. */
-  #discard(half: StreamHalf): void {
-    this.#skipTo(half, half.end);
-    if (half.held === null) return;
-    this.pool.account = half.account;
-    half.held.clear(this.pool);
-    this.#dropList(half);
-  }
-
-  #newList(half: StreamHalf): SegmentList {
-    const list = this.#lists.pop() ?? new SegmentList(this.#maxHeldSegments);
-    half.held = list;
-    return list;
-  }
-
-  /** Put an empty list away. */
-  #dropList(half: StreamHalf): void {
-    if (half.held !== null) this.#lists.push(half.held);
-    half.held = null;
+    this.#memory.discard(half);
   }
 }
 
-/**
- * Urgent data (RFC 6093): hosts disagree on whether the urgent byte is in the stream, which lets a sender say one thing to us
- * and another to them. Without the flag it is in the stream everywhere.
- */
-function clearUrgent(view: PacketView): void {
-  const at = view.l4Off;
-  view.buf[at + TCP_FLAGS_AT] &= ~TCP_URG;
-  view.buf[at + TCP_URGENT_AT] = 0;
-  view.buf[at + TCP_URGENT_AT + 1] = 0;
-  view.modified = true;
-}
-
-/** TCP option kinds (IANA); experiments (RFC 6994) include the first form of fast open. */
-const TCP_END_OF_OPTIONS = 0;
-const TCP_NOP = 1;
-const TCP_FAST_OPEN = 34;
-const TCP_EXPERIMENT = 254;
-const TCP_OPTIONS_AT = 20;
-const TCP_FLAGS_AT = 13;
-const TCP_URGENT_AT = 18;
 const MIN_BUFFER = 1024;
-const EMPTY = new Uint8Array(0);

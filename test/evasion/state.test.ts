@@ -202,7 +202,8 @@ test('a flood of fragments does not open a way for others', (t) => {
   const segment = lab.segment(0, latin1(ATTACK));
   for (let at = 0; at < segment.length; at += 8) lab.fragment(segment, at, Math.min(segment.length, at + 8), 40_000);
   t.is(lab.host.text, '');
-  t.true((lab.drops['defrag_memcap'] ?? 0) > 0);
+  // The flood and the attack come from one VM: its share of the table is what is used up.
+  t.true((lab.drops['defrag_budget'] ?? 0) > 0);
   lab.close();
 });
 
