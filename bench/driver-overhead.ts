@@ -1,9 +1,9 @@
 /**
- * What the driver costs a real workload: `tar` of files copied from /usr, page cache warm, on an ext4 filesystem of its own,
- * as an ordinary user. Rounds are interleaved, so that a busy machine hits all alike. Beside it clamonacc (prevention, descriptors
+ * What the driver costs real workloads: `tar` of files copied from /usr, and compiling the driver's own sources with the copied
+ * headers (a build: many small files read, objects written). Page cache warm, on an ext4 filesystem of its own, as an ordinary user. Rounds are interleaved, so that a busy machine hits all alike. Beside it clamonacc (prevention, descriptors
  * passed) over the same tree; both ask the same clamd, with a database of one signature. Needs root, clamav-daemon, loop devices.
  *
- *   node dist/bench/driver-overhead.js [--files 6000] [--rounds 7] [--peer-rounds 2] [--json]
+ *   node dist/bench/driver-overhead.js [--files 6000] [--rounds 7] [--peer-rounds 2] [--work tar|build] [--json]
  *
  * Passes: "first" = nothing remembered in the guest, the appliance knows all contents; "again" = the same files once more;
  * "asked" = kernel_cache off, each open asks the appliance. CPU (median) of the workload alone, and with everybody who works for
@@ -21,13 +21,14 @@ import { DriverServer, type DriverPolicy } from '../src/file-events/index.js';
 import { PrivateClamd, clamdMissing } from '../test/helpers/clamd.js';
 
 const DRIVER = fileURLToPath(new URL('../../guest/build/drawbridge-driver', import.meta.url));
+const SOURCES = fileURLToPath(new URL('../../guest', import.meta.url));
 const TOKEN = 'a token of the benchmark';
 const NOBODY = 65_534;
 const IMAGE_MB = 1536;
 
 interface Cost {
   readonly wallMs: number;
-  /** User and system time of tar and cat. */
+  /** User and system time of the workload. */
   readonly cpuMs: number;
   /** User and system time of those who work for it: driver (or clamonacc), clamd, appliance. */
   readonly helpersMs: readonly number[];
@@ -59,16 +60,21 @@ async function serve(folder: string, clamd: string, database: string, mount: str
   process.send!('ready');
 }
 
+/** Thousands of headers that no C program reads. */
+const HUGE = new Set(['/usr/include/boost', '/usr/include/c++']);
+
 /** Regular files below /usr, in a fixed order, small and large as they come. */
 function copyTree(target: string, limit: number): { files: number; bytes: number } {
   let files = 0;
   let bytes = 0;
   const walk = (dir: string): void => {
-    for (const name of readdirSync(dir).toSorted()) {
+    // Files before directories: the headers of /usr/include itself are never beyond the limit.
+    const names = readdirSync(dir, { withFileTypes: true }).toSorted((a, b) => Number(a.isDirectory()) - Number(b.isDirectory()) || (a.name < b.name ? -1 : 1));
+    for (const { name } of names) {
       if (files >= limit) return;
       const path = join(dir, name);
       const st = lstatSync(path);
-      if (st.isDirectory()) walk(path);
+      if (st.isDirectory() && !HUGE.has(path)) walk(path);
       else if (st.isFile() && st.size > 0 && st.size < 20_000_000) {
         const to = join(target, path);
         mkdirSync(dirname(to), { recursive: true });
@@ -79,7 +85,7 @@ function copyTree(target: string, limit: number): { files: number; bytes: number
       }
     }
   };
-  for (const dir of ['/usr/include', '/usr/share/perl', '/usr/lib/python3', '/usr/bin', '/usr/lib/x86_64-linux-gnu', '/usr/share']) if (existsSync(dir)) walk(dir);
+  for (const dir of ['/usr/include/x86_64-linux-gnu', '/usr/include/asm-generic', '/usr/include/linux', '/usr/include', '/usr/share/perl', '/usr/lib/python3', '/usr/bin', '/usr/lib/x86_64-linux-gnu', '/usr/share']) if (existsSync(dir)) walk(dir);
   return { files, bytes };
 }
 
@@ -91,13 +97,20 @@ function cpuOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
-function tar(tree: string, helpers: readonly number[]): Cost {
+const INCLUDE = execFileSync('gcc', ['-print-file-name=include'], { encoding: 'utf8' }).trim();
+const WORK = {
+  tar: 'time tar -cf - -C "$1" usr | cat > /dev/null; test "${PIPESTATUS[0]}" = 0',
+  build: `cd "$1" && rm -rf out && mkdir out && time for f in source/*.c; do gcc -std=c11 -D_GNU_SOURCE -O1 -nostdinc -isystem ${INCLUDE} -isystem usr/include -isystem usr/include/x86_64-linux-gnu -c $f -o out/$(basename $f).o || exit 1; done`,
+} as const;
+let work: keyof typeof WORK = 'tar';
+
+function workload(tree: string, helpers: readonly number[]): Cost {
   const before = helpers.map(cpuOf);
   const began = performance.now();
-  const r = spawnSync('bash', ['-c', `TIMEFORMAT='%U %S'; time tar -cf - -C "$1" . | cat > /dev/null; test "\${PIPESTATUS[0]}" = 0`, 'bash', tree], { uid: NOBODY, gid: NOBODY, encoding: 'utf8' });
+  const r = spawnSync('bash', ['-c', `TIMEFORMAT='%U %S'; ${WORK[work]}`, 'bash', tree], { uid: NOBODY, gid: NOBODY, encoding: 'utf8' });
   const wallMs = performance.now() - began;
   const [user, system] = r.stderr.trim().split('\n').at(-1)!.split(' ').map(Number);
-  if (r.status !== 0 || !Number.isFinite(user)) throw new Error(`tar: ${r.status} ${r.stderr}`);
+  if (r.status !== 0 || !Number.isFinite(user)) throw new Error(`${work}: ${r.status} ${r.stderr}`);
   return { wallMs, cpuMs: (user! + system!) * 1000, helpersMs: helpers.map((pid, i) => cpuOf(pid) - before[i]!) };
 }
 
@@ -126,7 +139,9 @@ async function ended(child: ChildProcess): Promise<void> {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { files: { type: 'string', default: '6000' }, rounds: { type: 'string', default: '7' }, 'peer-rounds': { type: 'string', default: '2' }, json: { type: 'boolean', default: false } } });
+  const { values } = parseArgs({ options: { files: { type: 'string', default: '6000' }, rounds: { type: 'string', default: '7' }, 'peer-rounds': { type: 'string', default: '2' }, work: { type: 'string', default: 'tar' }, json: { type: 'boolean', default: false } } });
+  if (values.work !== 'tar' && values.work !== 'build') throw new Error(`--work ${values.work}: tar or build`);
+  work = values.work;
   const why = process.getuid?.() !== 0 ? 'needs root' : clamdMissing();
   if (why !== '') {
     process.stderr.write(`driver-overhead: ${why}\n`);
@@ -148,6 +163,8 @@ async function main(): Promise<number> {
     execFileSync('mount', ['-o', 'loop', image, mount]);
     const { files, bytes } = copyTree(tree, Number(values.files));
     chownSync(tree, NOBODY, NOBODY);
+    mkdirSync(join(tree, 'source'));
+    for (const name of readdirSync(SOURCES)) if (/\.[ch]$/.test(name)) copyFileSync(join(SOURCES, name), join(tree, 'source', name));
     writeFileSync(join(folder, 'token'), TOKEN, { mode: 0o600 });
     await clamd.start();
     const appliance = fork(fileURLToPath(import.meta.url), ['serve', folder, clamd.socket, clamd.database, mount]);
@@ -164,20 +181,20 @@ async function main(): Promise<number> {
     };
     const passes: Passes[] = ['nothing', 'driver, first', 'driver, again', 'driver, asked', 'clamonacc, first', 'clamonacc, again'].map((name) => ({ name, costs: [] }));
     const into = (i: number, cost: Cost): void => void passes[i]!.costs.push(cost);
-    tar(tree, []);
+    workload(tree, []);
     // The appliance and clamd learn the contents once, outside what is measured: they serve many VMs.
     const teacher = await driver();
-    tar(tree, []);
+    workload(tree, []);
     await ended(teacher);
     for (let round = 0; round < Number(values.rounds); round++) {
-      into(0, tar(tree, []));
+      into(0, workload(tree, []));
       const child = await driver();
       const helpers = [child.pid!, clamd.pid, appliance.pid!];
-      into(1, tar(tree, helpers));
-      into(2, tar(tree, helpers));
+      into(1, workload(tree, helpers));
+      into(2, workload(tree, helpers));
       appliance.send(false);
       await new Promise((settle) => setTimeout(settle, 300));
-      into(3, tar(tree, helpers));
+      into(3, workload(tree, helpers));
       appliance.send(true);
       await ended(child);
       if (round >= Number(values['peer-rounds'])) continue;
@@ -186,8 +203,8 @@ async function main(): Promise<number> {
       // It tells the end of its set-up in its log only; marking the tree takes it a moment.
       await new Promise((settle) => setTimeout(settle, 4000));
       const others = [onacc.pid!, clamd.pid];
-      into(4, tar(tree, others));
-      into(5, tar(tree, others));
+      into(4, workload(tree, others));
+      into(5, workload(tree, others));
       await ended(onacc);
     }
     const best = (costs: readonly Cost[]): number => Math.min(...costs.map((c) => c.wallMs));
@@ -202,8 +219,8 @@ async function main(): Promise<number> {
     if (values.json) process.stdout.write(`${JSON.stringify({ files, bytes, rows })}\n`);
     else {
       const percent = (n: number): string => `${n >= 0 ? '+' : ''}${(n * 100).toFixed(0)} %`.padStart(8);
-      process.stdout.write(`${files} files, ${(bytes / 1e6).toFixed(0)} MB, ${values.rounds} rounds (${values['peer-rounds']} of clamonacc)\n`);
-      process.stdout.write(`${''.padEnd(18)}   wall ms            tar cpu ms         all cpu ms           driver/clamonacc, clamd, appliance\n`);
+      process.stdout.write(`${work}; ${files} files, ${(bytes / 1e6).toFixed(0)} MB, ${values.rounds} rounds (${values['peer-rounds']} of clamonacc)\n`);
+      process.stdout.write(`${''.padEnd(18)}   wall ms            ${work.padStart(5)} cpu ms       all cpu ms           driver/clamonacc, clamd, appliance\n`);
       for (const r of rows) process.stdout.write(`${r.name.padEnd(18)} ${String(r.wallMs).padStart(8)} ${percent(r.wall)} ${String(r.cpuMs).padStart(8)} ${percent(r.cpu)} ${String(r.allMs).padStart(8)} ${percent(r.all)}   ${r.helpers.join(', ')}\n`);
     }
     return 0;

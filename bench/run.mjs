@@ -7,7 +7,7 @@
  *
  * --peers: a directory with `suricata-pcap` and `inline-baselines`, which measure other engines and ours in one run on this
  * machine (root, minutes). Absolute figures of a shared machine say little; the ratios of one run do.
- * --only: decode, flow, switch, firewall, http1, replay, gc, start, offline, inline. Sections left out are not in the file.
+ * --only: decode, flow, switch, firewall, http1, replay, gc, driver (root, clamav-daemon), start, offline, inline. Sections left out are not in the file.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -120,6 +120,8 @@ try {
     lines('Replay of generated traffic', 'replay', ['dist/bench/replay.js']),
     lines('Replay of generated traffic, shipped rules', 'replay', ['dist/bench/replay.js', ...ruleArgs]),
     lines('Garbage collection under load', 'gc', ['dist/bench/gc.js', '--seconds', '10']),
+    lines('What the driver costs inside a VM: tar', 'driver', ['dist/bench/driver-overhead.js']),
+    lines('What the driver costs inside a VM: a build', 'driver', ['dist/bench/driver-overhead.js', '--work', 'build']),
     lines('Decoding', 'decode', ['dist/bench/decode.js']),
     lines('Flow table, connection tracking, reassembly', 'flow', ['--expose-gc', 'dist/bench/flow.js']),
     lines('Switch alone', 'switch', ['dist/bench/switch.js']),

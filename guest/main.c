@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,7 +34,9 @@ static void write_line(const char *prefix, const char *format, va_list args) {
   n += vsnprintf(line + n, sizeof line - (size_t)n, format, args);
   if (n > (int)sizeof line - 2) n = (int)sizeof line - 2;
   line[n++] = '\n';
-  if (write(STDERR_FILENO, line, (size_t)n) < 0) return;
+  // Whoever reads this may be waiting for one of our answers: a full pipe loses the line, it does not stop everybody.
+  struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+  if (poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0 || write(STDERR_FILENO, line, (size_t)n) < 0) return;
 }
 
 void log_line(const char *format, ...) {

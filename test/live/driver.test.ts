@@ -350,6 +350,7 @@ test('by order of the appliance: list with hashes, read, remove, restore; its ow
   t.deepEqual((await p.events()).filter((line) => /\/build\/drawbridge-driver fd/.test(line)), []);
   // Small enough for every guest, after all that work.
   const status = readFileSync(`/proc/${p.driver!.pid!}/status`, 'utf8');
+  t.log(/VmHWM:.*/.exec(status)![0]);
   t.true(Number(/VmHWM:\s+(\d+)/.exec(status)![1]) < 3 * 1024, status);
 });
 
