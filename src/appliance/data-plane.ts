@@ -24,6 +24,7 @@ import { PortPolicies, isSynAlone, type Ips } from '../ips/index.js';
 import type { AppLayer } from '../protocols/index.js';
 import type { WebStage } from '../web/index.js';
 import type { Inspector } from '../vswitch/index.js';
+import { ExceptionAction, applyException, type Exceptions } from './exceptions.js';
 import { traceConnection, traceFirewall, tracePacket, traceStream, traceVerdict } from './explain-words.js';
 import type { Fragments } from './fragments.js';
 import type { HeldRequests } from './held-requests.js';
@@ -67,14 +68,10 @@ export interface DataPlaneParts extends ReplaceableParts {
   readonly strict: boolean;
   /** Drop rules drop. */
   readonly enforce: boolean;
-  readonly midstreamPolicy: MidstreamPolicy;
+  readonly exceptions: Exceptions;
   /** By ingress port: 1 = packets with a wrong checksum are dropped. Not on passive ports, where captured checksums may be unfinished. */
   readonly verifyChecksums: Uint8Array;
 }
-
-/** What happens to TCP packets whose connection was not seen to begin (Suricata: stream.midstream-policy). */
-export const MidstreamPolicy = { IGNORE: 0, PASS_PACKET: 1, PASS_FLOW: 2, DROP_PACKET: 3, DROP_FLOW: 4, REJECT: 5 } as const;
-export type MidstreamPolicy = (typeof MidstreamPolicy)[keyof typeof MidstreamPolicy];
 
 export class DataPlane implements Inspector, StreamSink {
   /** Set while somebody wants to know; null costs one comparison per stage. */
@@ -184,6 +181,7 @@ export class DataPlane implements Inspector, StreamSink {
     if (isDrop(alone)) return alone;
     if (reason !== 0) {
       view.reason = reason;
+      if (reason === DropReason.defrag_memcap || reason === DropReason.defrag_budget) return applyException(p.table, view, p.exceptions.defrag_memcap, p.strict ? ExceptionAction.DROP_PACKET : ExceptionAction.IGNORE);
       return p.strict ? this.#dropFragment(view) : Verdict.NONE;
     }
     if (whole === null) return alone;
@@ -261,11 +259,11 @@ export class DataPlane implements Inspector, StreamSink {
     }
     if ((ct === CtState.NEW || ct === CtState.RELATED) && view.flowId < 0 && admitted !== Verdict.BYPASS) {
       if (p.tracker.commit(view) < 0) {
-        if (p.strict) return Verdict.DROP;
-        view.reason = 0;
+        const exception = applyException(table, view, p.exceptions.flow_memcap, p.strict ? ExceptionAction.DROP_PACKET : ExceptionAction.IGNORE);
+        if (isDrop(exception)) return exception;
       } else p.firewall?.opened(view, p.portVm[view.ingress]!, this.#dstVm(view));
     }
-    if (p.midstreamPolicy !== MidstreamPolicy.IGNORE && view.proto === PROTO_TCP && view.flowId >= 0) {
+    if (p.exceptions.midstream > ExceptionAction.IGNORE && view.proto === PROTO_TCP && view.flowId >= 0) {
       const exception = this.#midstream(view, ct);
       if (exception !== Verdict.NONE) return exception;
     }
@@ -281,23 +279,13 @@ export class DataPlane implements Inspector, StreamSink {
 
   /** Policy for TCP whose beginning was not seen; of a flow that is picked up the first packet tells. */
   #midstream(view: PacketView, ct: number): number {
-    const { table, midstreamPolicy, enforce } = this.#p;
+    const { table, exceptions, enforce } = this.#p;
     const first = ct === CtState.NEW && table.packets(view.flowId, 0) + table.packets(view.flowId, 1) === 1;
     if (first ? (view.tcpFlags & (TCP_SYN | TCP_ACK)) === TCP_SYN : table.state(view.flowId) !== FlowState.NONE) return Verdict.NONE;
-    switch (midstreamPolicy) {
-      case MidstreamPolicy.PASS_FLOW:
-        table.setFlags(view.flowId, S_BYPASS);
-        return Verdict.BYPASS;
-      case MidstreamPolicy.PASS_PACKET:
-        return Verdict.PASS;
-      default:
-        // To drop takes an engine that may.
-        if (!enforce) return Verdict.NONE;
-        view.reason = DropReason.ct_invalid;
-        if (midstreamPolicy === MidstreamPolicy.DROP_PACKET) return Verdict.DROP;
-        table.setFlags(view.flowId, S_DROPPED);
-        return midstreamPolicy === MidstreamPolicy.REJECT ? Verdict.REJECT_FLOW : Verdict.DROP_FLOW;
-    }
+    // To drop takes an engine that may.
+    if (exceptions.midstream >= ExceptionAction.DROP_PACKET && !enforce) return Verdict.NONE;
+    view.reason = DropReason.ct_invalid;
+    return applyException(table, view, exceptions.midstream, ExceptionAction.IGNORE);
   }
 
   /** A packet inside a tunnel has its own flow and is inspected like any other; its verdict falls on the outer frame. */
@@ -398,15 +386,15 @@ export class DataPlane implements Inspector, StreamSink {
         const over = p.pool.isSettled(view.flowId);
         flow = opens || over ? p.pool.flowOf(view.flowId) : p.pool.attach(view);
         if (flow === null) {
-          if (p.enforce && !opens && !over) {
+          if (!opens && !over) {
             view.reason = DropReason.ips_memcap;
-            return Verdict.DROP;
+            return this.#streamException(view);
           }
         } else {
           this.#flow = flow;
           if (web !== null) this.#beginWeb(web, view, flow);
           if (!byRules) leaveToWeb(flow);
-          if (this.streams.segment(view, flow) === STREAM_DROP) return Verdict.DROP;
+          if (this.streams.segment(view, flow) === STREAM_DROP) return isMemcap(view.reason) ? this.#streamException(view) : Verdict.DROP;
           if (p.tracker.events.has(StreamEvent.reassembly_overlap_different_data) && this.#forbidsRewrite(view)) return Verdict.DROP;
           if (this.tracer !== null) traceStream(this.tracer, view, flow);
         }
@@ -416,6 +404,7 @@ export class DataPlane implements Inspector, StreamSink {
         if (flow !== null && view.proto === PROTO_UDP) p.app.datagram(view, flow);
       } else flow = p.pool.flowOf(view.flowId);
     }
+    if (p.exceptions.app_layer_error > ExceptionAction.IGNORE && flow !== null && flow.uninspected === 'parser-error' && p.enforce) return this.#parserException(view);
     let verdict = this.#inspectPayload(view, flow);
     if (flow === null) return verdict;
     if (p.app.unjudged && this.#prevents(view) && !isDrop(verdict)) {
@@ -462,6 +451,20 @@ export class DataPlane implements Inspector, StreamSink {
     return judged;
   }
 
+  /** The stream cannot be followed any further. */
+  #streamException(view: PacketView): number {
+    const { table, exceptions, enforce } = this.#p;
+    if (enforce) return applyException(table, view, exceptions.stream_memcap, ExceptionAction.DROP_PACKET);
+    view.reason = 0;
+    return Verdict.NONE;
+  }
+
+  /** The parser of the flow gave up, on this packet or an earlier one. */
+  #parserException(view: PacketView): number {
+    view.reason = DropReason.applayer_error;
+    return applyException(this.#p.table, view, this.#p.exceptions.app_layer_error, ExceptionAction.IGNORE);
+  }
+
   /** Retransmissions with other bytes are rewritten, unless a posture denies them. */
   #forbidsRewrite(view: PacketView): boolean {
     const { firewall, portVm, enforce } = this.#p;
@@ -493,6 +496,11 @@ export class DataPlane implements Inspector, StreamSink {
 function leaveToWeb({ toServer, toClient, app, appProto }: Flow): void {
   toServer.inspectDone = toClient.inspectDone = true;
   if (app > 0 && appProto !== 'http') toServer.parseDone = toClient.parseDone = true;
+}
+
+/** Reasons that say no more than that room is used up. */
+function isMemcap(reason: number): boolean {
+  return reason === DropReason.stream_memcap || reason === DropReason.stream_budget;
 }
 
 /** SYN+ACK, RST to a SYN, or an ICMP error about what the other side sent. */

@@ -7,6 +7,7 @@ import { CONNTRACK_TIMEOUTS, HELPERS, type FlowTimeouts, type Helper } from '../
 import type { Config } from './config/load.js';
 import { parseSize } from './config/size.js';
 import { timeoutsOf } from './config/timeouts.js';
+import { EXCEPTION_WORDS, PACKET_EXCEPTION_WORDS, PACKET_POINTS, type ExceptionPoint, type ExceptionSettings } from './exceptions.js';
 
 export interface EngineSettings {
   /** Drop rules drop; otherwise they only alert (IDS). */
@@ -18,7 +19,7 @@ export interface EngineSettings {
   midstream: boolean;
   asyncOneside: boolean;
   /** Suricata's stream.midstream-policy: what happens to flows picked up midstream. */
-  midstreamPolicy: string;
+  exceptions: ExceptionSettings;
   streamInline: boolean;
   streamDepth: number;
   streamMemcap: number;
@@ -50,7 +51,7 @@ export function replaySettings(): EngineSettings {
     verifyChecksums: false,
     midstream: false,
     asyncOneside: false,
-    midstreamPolicy: 'ignore',
+    exceptions: {},
     streamInline: false,
     streamDepth: 1024 * 1024,
     streamMemcap: 256 * 1024 * 1024,
@@ -90,6 +91,7 @@ export function settingsOf(config: Config): EngineSettings {
     defragMinOffset: config.defrag.min_offset,
     flowMax: config.flow.max,
     flowSharePercent: config.flow.max_share_percent,
+    exceptions: config.exception_policy,
     flowTimeouts: timeoutsOf(config.flow.timeouts),
     helpers: config.flow.helpers,
     maxAlertsPerPacket: config.ips.max_alerts_per_packet,
@@ -100,17 +102,19 @@ export function settingsOf(config: Config): EngineSettings {
 type Apply = (s: EngineSettings, value: string) => boolean;
 
 const HTP = 'app-layer.protocols.http.libhtp.default-config.';
-const MIDSTREAM_POLICIES = ['ignore', 'auto', 'drop-flow', 'drop-packet', 'pass-flow', 'pass-packet', 'bypass', 'reject', 'rejectboth'];
 
 /** Suricata setting name -> what it does here. Applies return false when the value is not understood. */
 const SETTINGS: Readonly<Record<string, { accepts: string; apply: Apply }>> = {
   'stream.midstream': { accepts: 'true or false', apply: flag((s, v) => (s.midstream = v)) },
   'stream.async-oneside': { accepts: 'true or false', apply: flag((s, v) => (s.asyncOneside = v)) },
   'stream.inline': { accepts: 'true, false or auto', apply: (s, v) => (v === 'auto' ? true : flag((t, b) => (t.streamInline = b))(s, v)) },
-  'stream.midstream-policy': {
-    accepts: MIDSTREAM_POLICIES.join(', '),
-    apply: (s, v) => MIDSTREAM_POLICIES.includes(v) && ((s.midstreamPolicy = v), true),
-  },
+  'exception-policy': exception('default'),
+  'stream.midstream-policy': exception('midstream'),
+  'stream.memcap-policy': exception('stream_memcap'),
+  'stream.reassembly.memcap-policy': exception('stream_memcap'),
+  'flow.memcap-policy': exception('flow_memcap'),
+  'defrag.memcap-policy': exception('defrag_memcap'),
+  'app-layer.error-policy': exception('app_layer_error'),
   'stream.memcap': { accepts: 'a size', apply: size((s, v) => (s.streamMemcap = v)) },
   'stream.reassembly.memcap': { accepts: 'a size', apply: size((s, v) => (s.streamMemcap = v)) },
   'stream.reassembly.depth': { accepts: 'a size', apply: size((s, v) => (s.streamDepth = v)) },
@@ -142,6 +146,11 @@ export function applySetting(s: EngineSettings, key: string, value: string): str
     return undefined;
   }
   return `--set ${key}: no such setting; known: ${Object.keys(SETTINGS).join(', ')}, app-layer.protocols.NAME.detection-ports.dp, vars.address-groups.NAME, vars.port-groups.NAME`;
+}
+
+function exception(point: ExceptionPoint | 'default'): { accepts: string; apply: Apply } {
+  const words = PACKET_POINTS.includes(point) ? PACKET_EXCEPTION_WORDS : EXCEPTION_WORDS;
+  return { accepts: words.join(', '), apply: (s, v) => words.includes(v) && ((s.exceptions = { ...s.exceptions, [point]: v }), true) };
 }
 
 function flag(set: (s: EngineSettings, value: boolean) => void): Apply {

@@ -17,10 +17,11 @@ import {
 import { AppLayer, ProtocolRegistry } from '../protocols/index.js';
 import { PcapMirror, PortSet, Switch, type PcapMirrorOptions, type Port, type SwitchPortConfig } from '../vswitch/index.js';
 import { WebStage, type WebPolicies, type ExceptionPolicy, type TransactionSource, type WebMode } from '../web/index.js';
-import { DataPlane, MidstreamPolicy, type RefusalHandler } from './data-plane.js';
+import { DataPlane, type RefusalHandler } from './data-plane.js';
 import type { EngineSettings } from './engine-settings.js';
 import { FlowFileCollector, type FlowFile, type FlowFileLimits } from '../file-events/index.js';
 import { EveWriter, type FlowSummary } from './events/eve.js';
+import { exceptionsOf } from './exceptions.js';
 import type { EventSink } from './events/sink.js';
 import { SwitchEvents } from './events/switch-events.js';
 import { flowEndView, summarise } from './flow-report.js';
@@ -104,18 +105,6 @@ export interface SessionOptions {
   /** Told when an engine threw; live this goes to the log. */
   readonly onEngineError: (text: string) => void;
 }
-
-const MIDSTREAM_POLICIES: Readonly<Record<string, MidstreamPolicy>> = {
-  ignore: MidstreamPolicy.IGNORE,
-  auto: MidstreamPolicy.IGNORE,
-  'pass-packet': MidstreamPolicy.PASS_PACKET,
-  'pass-flow': MidstreamPolicy.PASS_FLOW,
-  bypass: MidstreamPolicy.PASS_FLOW,
-  'drop-packet': MidstreamPolicy.DROP_PACKET,
-  'drop-flow': MidstreamPolicy.DROP_FLOW,
-  reject: MidstreamPolicy.REJECT,
-  rejectboth: MidstreamPolicy.REJECT,
-};
 
 /** Flows that may have a JavaScript object, as a share of the flow table. */
 const MAX_FLOW_OBJECTS = 262_144;
@@ -226,7 +215,7 @@ export class Session implements RefusalHandler {
       ...failOpen(o.ports),
       strict: s.strict,
       enforce: s.enforce,
-      midstreamPolicy: MIDSTREAM_POLICIES[s.midstreamPolicy] ?? MidstreamPolicy.IGNORE,
+      exceptions: exceptionsOf(s.exceptions),
       verifyChecksums: Uint8Array.from(o.ports, (p) => Number(s.verifyChecksums && p.config.passive !== true)),
     });
     this.#streams = new StreamEngine(this.table, this.#tracker.events, this.plane, {

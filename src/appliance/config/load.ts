@@ -8,6 +8,7 @@ import { FrameFilter } from '../../vswitch/index.js';
 import type { WebConfig } from '../../web/index.js';
 import { LocatedYaml, type PathStep } from './located-yaml.js';
 import type { ConfigProblem } from './problem.js';
+import type { ExceptionSettings } from '../exceptions.js';
 import type { TimeoutSetting } from './timeouts.js';
 import { portDefinition } from './port-section.js';
 import { configSchema } from './schema.js';
@@ -77,6 +78,7 @@ export interface Config {
   readonly web: WebConfig;
   readonly stream: { readonly memcap: number; readonly depth: number; readonly midstream: boolean; readonly max_share_percent: number; readonly overlap: 'rewrite' | 'drop' };
   readonly flow: { readonly max: number; readonly max_share_percent: number; readonly half_open_share_percent: number; readonly new_per_second: number; readonly timeouts: TimeoutSetting; readonly helpers: readonly Helper[]; readonly strict: boolean };
+  readonly exception_policy: ExceptionSettings;
   readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly max_share_percent: number; readonly timeout_seconds: number; readonly min_first_fragment: number; readonly min_offset: number };
   readonly events: { readonly file: string; readonly types: readonly string[]; readonly rotate: number; readonly keep: number; readonly drops_per_second: number; readonly stats_seconds: number };
   readonly files: FilesConfig;

@@ -6,6 +6,7 @@ import { driversSchema, filesSchema, vmDriverSchema, vmFilesSchema } from '../..
 import { firewallSchema } from '../../firewall/index.js';
 import { webSchema } from '../../web/index.js';
 import { HELPERS } from '../../flow/index.js';
+import { EXCEPTION_POINTS, EXCEPTION_WORDS, PACKET_EXCEPTION_WORDS, PACKET_POINTS } from '../exceptions.js';
 import { MAX_TIMEOUT, TIMEOUT_KEYS } from './timeouts.js';
 import { portSection } from './port-section.js';
 import type { JsonSchema } from './validate.js';
@@ -222,6 +223,16 @@ export const configSchema: JsonSchema = {
         },
         helpers: { type: 'array', uniqueItems: true, items: { enum: [...HELPERS] }, default: [...HELPERS], description: 'Protocols whose data connections pass as related when their control connection (which must be inspected) announces them: FTP with the client opening (passive) or the server (active), TFTP. A deny rule still stops them.' },
         strict: { type: 'boolean', default: true, description: 'Packets that belong to no connection or lie outside the TCP window are dropped; false only counts them.' },
+      },
+    },
+    exception_policy: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'What happens to traffic that an engine could not follow. auto drops the packet where the appliance enforces; app_layer_error and midstream are ignored by it.',
+      properties: {
+        default: { enum: EXCEPTION_WORDS, description: 'For those not named. Default auto.' },
+        ...Object.fromEntries(Object.entries(EXCEPTION_POINTS).map(([point, help]) => [point, { enum: PACKET_POINTS.includes(point) ? PACKET_EXCEPTION_WORDS : EXCEPTION_WORDS, description: help }])),
       },
     },
     defrag: {
