@@ -122,6 +122,20 @@ export async function main(argv: readonly string[]): Promise<number> {
       code = await rulesCheck(files);
     });
   rules
+    .command('profile')
+    .description('replay captures and tell what each rule costs: checks, matches, time')
+    .argument('<pcap...>', 'pcap or pcapng files')
+    .requiredOption('-S, --rules <file>', 'rule file (may be repeated)', collect, [])
+    .addOption(new Option('--sort <column>', 'order of the table').choices(['time', 'checks', 'matches']).default('time'))
+    .option('--top <number>', 'rules shown', positive, 30)
+    .option('--json', 'all rules that were checked, one JSON object per line', false)
+    .option('--simulate-ips', 'as an inline engine judges', false)
+    .option('--set <key=value>', 'engine setting by its Suricata name (may be repeated)', keyValue, [])
+    .action(async (pcaps: string[], o: object) => {
+      const { rulesProfile } = await import('./commands/rules-profile.js');
+      code = await rulesProfile(pcaps, o as Parameters<typeof rulesProfile>[1]);
+    });
+  rules
     .command('explain')
     .description('show how a rule was compiled: group, prefilter pattern, buffers')
     .argument('<sid>', 'signature id', positive)

@@ -5,7 +5,7 @@
 import { NullSink, type EventSink } from './events/sink.js';
 import type { CaptureError } from '../packet/index.js';
 import { P_RX_FRAMES } from '../pipeline/index.js';
-import { finish, type PatternCache, type RuleBitmaps, type RuleSet } from '../ips/index.js';
+import { finish, type PatternCache, type RuleBitmaps, type RuleProfile, type RuleSet } from '../ips/index.js';
 import { ProtocolRegistry } from '../protocols/index.js';
 import type { PortDefinition } from '../vswitch/index.js';
 import { CapturePort, PassedFrames, SinkPort, type MacOwner } from './capture-ports.js';
@@ -119,6 +119,7 @@ export interface ReplayTarget {
   readonly pcap: string;
   readonly sink?: EventSink;
   readonly types: ReadonlySet<string>;
+  readonly profile?: RuleProfile;
   /** Capture file for the frames that pass. */
   readonly write?: string;
 }
@@ -143,6 +144,7 @@ export class ReplaySession extends Session {
       firewall: setup.firewall,
       rules: setup.rules,
       rulePolicies: setup.rulePolicies,
+      ...(target.profile ? { profile: target.profile } : {}),
       web: setup.web,
       registry: setup.registry,
       events: { sink: target.sink ?? new NullSink(), types: target.sink === undefined ? NO_EVENTS : target.types, packetSource: 'wire/pcap', dropsPerSecond: Number.POSITIVE_INFINITY },

@@ -7,7 +7,7 @@ import {
   Budgets, ConnTrack, Defragmenter, EndCause, Expectations, FlowPool, FlowTable, M_ALERTED, S_DROPPED, StreamEngine, type Budget, type Flow,
 } from '../flow/index.js';
 import { Firewall, FirewallState, RECON_NAMES, ReconKind, Rejecter, type FirewallPolicy } from '../firewall/index.js';
-import { Ips, PortPolicies, type RuleBitmaps, type RuleSet } from '../ips/index.js';
+import { Ips, PortPolicies, type RuleBitmaps, type RuleProfile, type RuleSet } from '../ips/index.js';
 import { D_STRIDE, D_TS_SEC, D_TS_USEC, FrameBatch, PacketView } from '../packet/index.js';
 import {
   Counters, DROP_REASONS, DropReason, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_ANSWERS_LIMITED, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED, G_FLOWS_EVICTED, G_FRAGMENTS,
@@ -91,6 +91,8 @@ export interface SessionOptions {
   /** null or absent = no port has web protection. */
   readonly web?: SessionWeb | null;
   readonly rulePolicies?: ReadonlyMap<string, RuleBitmaps>;
+  /** Notes what each rule costs. */
+  readonly profile?: RuleProfile;
   readonly registry: ProtocolRegistry;
   readonly events: { readonly sink: EventSink; readonly types: ReadonlySet<string>; readonly packetSource: string; readonly host?: string; readonly dropsPerSecond: number };
   readonly counters?: Counters;
@@ -271,6 +273,7 @@ export class Session implements RefusalHandler {
       packetEvents: this.#app.packetEvents,
       passive: !(s.enforce || s.streamInline),
       onAck: !s.asyncOneside,
+      ...(this.#o.profile ? { profile: this.#o.profile } : {}),
       ...(this.#ips ? { previous: this.#ips } : {}),
     });
   }

@@ -16,6 +16,7 @@ import { InspectContext } from './match/context.js';
 import { Outcome } from './outcome.js';
 import { PacketRange } from './packet-buffer.js';
 import { serverPort, skipStream, turnRound } from './packet-facts.js';
+import type { RuleProfile } from './rule-profile.js';
 import { PortPolicies } from './port-policies.js';
 import { RuleKind, type CompiledRule } from './rule.js';
 import { isSynAlone, packetClass, type RuleSet } from './rule-set.js';
@@ -33,6 +34,8 @@ export interface IpsOptions {
   readonly maxAlertsPerPacket?: number;
   /** State that outlives flows; one of its own without it. */
   readonly shared?: SharedState;
+  /** Notes what each rule costs. */
+  readonly profile?: RuleProfile;
   /** The engine that judged until now, by the rules before these: its state and counts go on. */
   readonly previous?: Ips;
   /** What connection tracking noticed about the packet in hand (keyword stream-event). */
@@ -49,6 +52,7 @@ const NO_EVENTS: readonly string[] = [];
 
 export class Ips {
   readonly rules: RuleSet;
+  readonly profile: RuleProfile | null;
   readonly counters: IpsCounters;
   readonly context: InspectContext;
   /** Which rules count for which switch port. */
@@ -78,6 +82,8 @@ export class Ips {
     this.#passive = options.passive ?? false;
     this.#onAck = this.#passive && (options.onAck ?? false);
     const { previous } = options;
+    this.profile = options.profile ?? null;
+    this.profile?.size(rules.rules.length);
     this.counters = previous?.counters ?? new IpsCounters();
     this.context = new InspectContext(previous?.shared ?? options.shared ?? new SharedState(), previous?.context.counters);
     this.context.streamEvents = options.streamEvents ?? null;
@@ -302,6 +308,13 @@ export class Ips {
 
   /** Judge one packet, stream or header rule. */
   #judge(rule: CompiledRule, view: PacketView): void {
+    if (this.profile === null) return this.#judgeRule(rule, view);
+    this.profile.begin();
+    this.#judgeRule(rule, view);
+    this.profile.end(rule.index);
+  }
+
+  #judgeRule(rule: CompiledRule, view: PacketView): void {
     if (rule.kind === RuleKind.TRANSACTION) {
       this.context.state?.markPayload(this.context.dir, rule.index);
       return;
@@ -363,6 +376,7 @@ export class Ips {
   /** A rule matched: run its state changes and put it into the queue. */
   matched(rule: CompiledRule, tx: Transaction | null, flowScoped: boolean, fromStream: boolean): void {
     this.counters.matches++;
+    if (this.profile !== null) this.profile.matched(rule.index);
     const post = rule.postMatches;
     for (let i = 0; i < post.length; i++) post[i]!.apply(this.context);
     this.#queue.add(rule.index, tx, flowScoped, fromStream);

@@ -20,5 +20,6 @@ export { anchorOf, KEYWORD_KINDS, type Keyword, type KeywordKind } from './keywo
 export { DEFAULT_VARS, type RuleVars } from './vars.js';
 export { DEFAULT_CLASSES, type Classification } from './classification.js';
 export { SharedState, type SharedStateOptions } from './state/shared-state.js';
+export { RuleProfile } from './rule-profile.js';
 export { explainRule, type RuleExplanation } from './explain.js';
 export { DatasetStore, type Dataset } from './state/dataset.js';

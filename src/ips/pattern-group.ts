@@ -54,6 +54,11 @@ export class PatternGroup {
     return this.#first.length - 1;
   }
 
+  /** Does some pattern bring up this rule? */
+  finds(rule: number): boolean {
+    return this.#rules.includes(rule);
+  }
+
   /** Bytes of the database in memory. */
   get size(): number {
     return this.#database.size;

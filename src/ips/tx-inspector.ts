@@ -167,6 +167,14 @@ export class TxInspector {
   }
 
   #judge(rule: CompiledRule, tx: Transaction, dir: number, own: TxDirection, progress: number, done: boolean): void {
+    const { profile } = this.engine;
+    if (profile === null) return this.#judgeRule(rule, tx, dir, own, progress, done);
+    profile.begin();
+    this.#judgeRule(rule, tx, dir, own, progress, done);
+    profile.end(rule.index);
+  }
+
+  #judgeRule(rule: CompiledRule, tx: Transaction, dir: number, own: TxDirection, progress: number, done: boolean): void {
     let row = own.rowOf(rule.index);
     let bits = row < 0 ? 0 : own.bits[row]!;
     if ((bits & ALERTED) !== 0) return;

@@ -23,7 +23,8 @@ export async function rulesCheck(files: readonly string[]): Promise<number> {
 export async function rulesExplain(sid: number, files: readonly string[]): Promise<number> {
   const settings = replaySettings();
   const rules = compileRules(readRuleFiles(files), registryOf(settings), settings);
-  const explanation = explainRule(rules, 1, sid);
+  const gid = rules.rules.find(({ info }) => info.sid === sid)?.info.gid ?? 1;
+  const explanation = explainRule(rules, gid, sid);
   if (explanation === null) {
     const refused = rules.refusals.find((r) => r.sid === sid);
     process.stderr.write(refused ? `${formatRefusal(refused)}\n` : `drawbridge: no rule with sid ${sid} in ${files.join(', ')}\n`);
