@@ -52,7 +52,7 @@ export async function rulesProfile(pcaps: readonly string[], options: ProfileOpt
 /** The rules that were checked at all. */
 function rowsOf(set: RuleSet, profile: RuleProfile): Row[] {
   return set.rules.flatMap(({ index, info }) =>
-    profile.checks[index]! === 0 ? [] : [{ gid: info.gid, sid: info.sid, checks: profile.checks[index]!, matches: profile.matches[index]!, time: profile.time[index]!, msg: info.msg }],
+    (profile.checks[index] ?? 0) === 0 ? [] : [{ gid: info.gid, sid: info.sid, checks: profile.checks[index]!, matches: profile.matches[index]!, time: profile.time[index]!, msg: info.msg }],
   );
 }
 
