@@ -266,6 +266,7 @@ export class Session implements RefusalHandler {
   #makeIps(rules: RuleSet | null): Ips | null {
     const s = this.#o.settings;
     if (rules === null) return null;
+    this.#app.frames = rules.needsFrames;
     return new Ips(rules, this.eve, {
       mode: s.enforce ? 'ips' : 'ids',
       maxAlertsPerPacket: s.maxAlertsPerPacket,

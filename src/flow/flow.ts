@@ -30,6 +30,8 @@ export class Flow implements FlowFacts {
   parser: object | null = null;
   /** Owned by protocols: datagrams that were not recognised. */
   probes = 0;
+  /** Somebody looks at protocol data units (keyword frame): parsers that can hand them out do. */
+  frames = false;
   /** Owned by protocols: live transactions, oldest first. Inspecting rooms must not keep them beyond the flow. */
   readonly transactions: object[] = [];
   /** Owned by ips: flowbits, flowints, per-flow detection state. */
@@ -57,6 +59,7 @@ export class Flow implements FlowFacts {
     this.toClient.reset();
     this.parser = null;
     this.probes = 0;
+    this.frames = false;
     this.transactions.length = 0;
     this.detect = null;
     this.web = null;

@@ -68,6 +68,8 @@ export class RuleSet {
   readonly txPlans: readonly (TxPlan | null)[];
   /** Transaction rules have contents of the stream beside them: its last bytes are kept for these. */
   readonly keepsStreams: boolean;
+  /** Some rule looks at protocol data units (keyword frame). */
+  readonly needsFrames: boolean;
   /** Some rule looks at flows without payload (header-only rules, flowbits): the data plane then attaches a Flow to each. */
   readonly needsFlowObjects: boolean;
   /** The same for the first packet of a TCP connection: a flood of them should cost no objects. */
@@ -113,6 +115,7 @@ export class RuleSet {
     this.maxPatterns = index.maxPatterns;
     this.needsFlowAtSyn = index.needsFlowAtSyn;
     this.keepsStreams = rules.some((rule) => rule.kind === RuleKind.TRANSACTION && rule.onStream && rule.payload.length > 0);
+    this.needsFrames = rules.some((rule) => rule.txChains.some((chain) => chain.buffer.startsWith('frame.')));
     this.needsFlowObjects = rules.some((rule) => rule.kind === RuleKind.IP_ONLY || rule.postMatches.length > 0 || rule.bypass);
   }
 

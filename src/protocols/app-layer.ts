@@ -86,6 +86,8 @@ export class AppLayer {
   files: FileObserver | null = null;
   /** Packets wait for the verdict: what clients send to protocols that ask for it is followed without end. */
   inline = false;
+  /** Somebody looks at protocol data units (keyword frame). */
+  frames = false;
   readonly #output: EventOutput;
   readonly expectations: Expectations;
   readonly #pool: AppState[] = [];
@@ -136,6 +138,7 @@ export class AppLayer {
     const parser = state.parser;
     if (parser === null) return;
     const before = flow.transactions.length;
+    flow.frames = this.frames;
     this.expectations.aim(view);
     if (parser.data(flow, dir, view.buf, off, end, 0) < 0) this.#parserFailed(view, flow, state);
     this.#bound(flow, before);
@@ -243,6 +246,7 @@ export class AppLayer {
     state.fed = true;
     this.expectations.aim(view);
     const before = flow.transactions.length;
+    flow.frames = this.frames;
     const from = Math.max(half.parsed, half.base);
     const n = parser.data(flow, dir, half.buf, from - half.base, half.len, from);
     if (n < 0) this.#parserFailed(view, flow, state);

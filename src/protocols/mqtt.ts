@@ -261,8 +261,10 @@ class MqttParser implements AppParser {
       if (at + length > end) return pos - off;
       if (!this.#read(message, new Fields(buf, at, at + length))) return this.#malformed(flow, dir);
       this.#handle(flow, dir, message);
-      const stop = Math.min(at + length, pos + FRAME_MAX);
-      flow.transactions.push(new FrameTransaction(this.#nextId++, dir, { pdu: buf.slice(pos, stop), header: buf.slice(pos, pos + 2), data: buf.slice(pos + 2, stop) }));
+      if (flow.frames) {
+        const stop = Math.min(at + length, pos + FRAME_MAX);
+        flow.transactions.push(new FrameTransaction(this.#nextId++, dir, { pdu: buf.slice(pos, stop), header: buf.slice(pos, pos + 2), data: buf.slice(pos + 2, stop) }));
+      }
       pos = at + length;
     }
     return pos - off;

@@ -63,7 +63,7 @@ class RfbParser implements AppParser {
         return -1;
       }
       if (n === 0) break;
-      flow.transactions.push(new FrameTransaction(this.#nextId++, dir, { pdu: buf.slice(pos, pos + Math.min(n, FRAME_MAX)) }));
+      if (flow.frames) flow.transactions.push(new FrameTransaction(this.#nextId++, dir, { pdu: buf.slice(pos, pos + Math.min(n, FRAME_MAX)) }));
       if (dir === TO_SERVER) tx.dirtyToServer = true;
       else tx.dirtyToClient = true;
       tx.progressToServer = tx.progressToClient = Math.max(1, this.#expect);

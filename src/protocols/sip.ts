@@ -44,7 +44,8 @@ class SipParser implements AppParser {
     while (pos < end && (buf[pos] === CR || buf[pos] === LF || buf[pos] === 0)) pos++; // keep-alive (RFC 5626 section 3.5.1)
     if (pos === end) return end - off;
     const tx = new SipTransaction(this.#nextId++, dir);
-    flow.transactions.push(tx, this.#frames(dir, buf, pos, end));
+    flow.transactions.push(tx);
+    if (flow.frames) flow.transactions.push(this.#frames(dir, buf, pos, end));
     if (!read(tx, buf, pos, end)) tx.addEvent('sip.invalid_data');
     return end - off;
   }

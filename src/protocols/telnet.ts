@@ -20,8 +20,10 @@ class TelnetParser implements AppParser {
       const control = buf[pos] === IAC;
       const n = control ? commandLength(buf, pos, end) : lineLength(buf, pos, end);
       if (n === 0) break;
-      const unit = buf.slice(pos, pos + n);
-      flow.transactions.push(new FrameTransaction(this.#nextId++, dir, control ? { pdu: unit, ctl: unit } : { pdu: unit, data: unit }));
+      if (flow.frames) {
+        const unit = buf.slice(pos, pos + n);
+        flow.transactions.push(new FrameTransaction(this.#nextId++, dir, control ? { pdu: unit, ctl: unit } : { pdu: unit, data: unit }));
+      }
       pos += n;
     }
     return pos - off;

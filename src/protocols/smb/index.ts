@@ -54,20 +54,24 @@ class SmbParser implements AppParser {
 
   #message(flow: Flow, dir: number, buf: Uint8Array, start: number, off: number, end: number): boolean {
     if (!isSmb(buf, off)) return buf[off] === Magic.ENCRYPTED;
-    const unit = buf.slice(start, Math.min(end, start + FRAME_MAX));
     const family = buf[off] === Magic.SMB1 ? 'smb1' : 'smb2';
-    const message = unit.subarray(off - start);
+    if (flow.frames) this.#frame(flow, dir, buf.slice(start, Math.min(end, start + FRAME_MAX)), off - start, family);
+    return family === 'smb1' ? smb1(this.#session, flow, dir, buf, off, end) : smb2(this.#session, flow, dir, buf, off, end);
+  }
+
+  /** @param at where the message begins in the unit, behind the header of NetBIOS */
+  #frame(flow: Flow, dir: number, unit: Uint8Array, at: number, family: 'smb1' | 'smb2'): void {
+    const message = unit.subarray(at);
     const header = family === 'smb1' ? 32 : 64;
     const parts = {
       'nbss.pdu': unit,
-      'nbss.hdr': unit.subarray(0, off - start),
+      'nbss.hdr': unit.subarray(0, at),
       'nbss.data': message,
       [`${family}.pdu`]: message,
       [`${family}.hdr`]: message.subarray(0, header),
       [`${family}.data`]: message.subarray(header),
     };
     flow.transactions.push(new FrameTransaction(this.#nextFrame++, dir, parts));
-    return family === 'smb1' ? smb1(this.#session, flow, dir, buf, off, end) : smb2(this.#session, flow, dir, buf, off, end);
   }
 
   gap(): boolean {

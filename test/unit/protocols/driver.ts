@@ -42,6 +42,7 @@ export class Driver {
       anomaly: (_view, _flow, _layer, name) => void this.anomalies.push(name),
     };
     this.app = shared ?? new AppLayer(this.registry, output);
+    this.app.frames = true;
   }
 
   #aim(dir: number): void {
