@@ -544,9 +544,17 @@ export class Session implements RefusalHandler {
   #releaseFlow(flow: Flow): void {
     this.#ips?.release(flow);
     this.plane.held?.discard(flow);
-    this.#web?.release(flow);
+    if (flow.web !== null) this.#releaseWeb(flow);
     this.#app.release(flow);
     this.#streams.release(flow);
+  }
+
+  #releaseWeb(flow: Flow): void {
+    try {
+      this.#web?.release(flow);
+    } catch (error) {
+      this.#report(`web transactions of flow ${flow.eveId}`, error);
+    }
   }
 
   #firewallEvent(view: PacketView, what: string, vm: number, direction: number, reason: number, sid: number): void {

@@ -292,8 +292,11 @@ export class WebStage implements HttpObserver {
     if (!(flow.web instanceof FlowWeb)) return;
     this.#view = null;
     const state = flow.web;
-    while (state.open.length > 0) this.#close(flow, state, state.open[0]!);
     flow.web = null;
+    // Memory is given back even where a rule engine that threw before throws again.
+    const open = state.open.splice(0);
+    for (const exchange of open) this.#account(state, exchange);
+    for (const exchange of open) this.#report(flow, exchange, null, '');
   }
 
   // ---- deciding --------------------------------------------------------------------------------------------------
@@ -336,13 +339,21 @@ export class WebStage implements HttpObserver {
 
   /** Log an exchange and let go of it. */
   #close(flow: Flow, state: FlowWeb, exchange: WebExchange, blockedBy: Intervention | null = null, answer = ''): void {
-    exchange.logged = true;
     if (state.current === exchange) state.current = null;
-    const report = exchange.transaction.logging();
     state.open.splice(state.open.indexOf(exchange), 1);
+    this.#account(state, exchange);
+    this.#report(flow, exchange, blockedBy, answer);
+  }
+
+  #account(state: FlowWeb, exchange: WebExchange): void {
+    exchange.logged = true;
     state.bytes -= exchange.bytes;
     this.counters.open--;
     this.counters.bytes -= exchange.bytes;
+  }
+
+  #report(flow: Flow, exchange: WebExchange, blockedBy: Intervention | null, answer: string): void {
+    const report = exchange.transaction.logging();
     if (report.matches.length === 0 && blockedBy === null) return;
     this.counters.matched++;
     if (blockedBy === null && report.wouldIntervene !== null) this.counters.wouldBlock++;
