@@ -1,17 +1,17 @@
 /**
  * Many VMs boot from the same image at once: simulated drivers over the driver protocol open the same real files of /usr.
  *
- *   node dist/bench/boot-storm.js [--vms 200] [--files 5000] [--rate 60] [--engine clamd|yara-x] [--json OUT]
+ *   node dist/bench/boot-storm.js [--vms 200] [--files 5000] [--rate 30] [--parallel 4] [--engine clamd|yara-x] [--json OUT]
  *
  * Three appliances in turn, each a process of its own, the guests in another: `one` VM with a cold cache; all VMs with a cold
- * cache; all VMs again, with every content known and no identity (they reconnect). --rate: opens per second and VM, sent when
- * they are due whatever is still unanswered. Latency is measured by the guests, from sending the event to reading the
- * disposition, the exchange about the hash included. Scan CPU is that of clamd's process (or of the engine's own clock).
+ * cache; all VMs again, with every content known and no identity (they reconnect). --rate: opens per second and VM. Latency is measured by the guests, from sending the event to reading the
+ * disposition, the exchange about the hash included. --parallel: files a VM waits for at a time; as with real processes, further
+ * ones are opened when these are answered. Scan CPU is that of clamd's process (or of the engine's own clock).
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, mkdtempSync, openSync, readFileSync, readSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -68,7 +68,7 @@ interface Report {
 
 async function appliance(directory: string, vms: number, engine: string): Promise<void> {
   const { config } = parseConfig('bench.yaml', `ports: [{ name: n, type: tap, device: n }]\nfiles: { engines: [${engine}] }\n`);
-  const service = createFileService({ ...config!.files, state: join(directory, 'state') }, { vms: {}, base: directory, onFinding: () => undefined, onScan: () => undefined, log: (text) => process.stderr.write(`${text}\n`) });
+  const service = createFileService({ ...config!.files, state: join(directory, 'state') }, { vms: {}, base: directory, onFinding: () => undefined, onScan: () => undefined, onIntegrity: () => undefined, log: (text) => process.stderr.write(`${text}\n`) });
   await service.start();
   const table = new Map(Array.from({ length: vms }, (_, i) => [`vm${i}`, { token: TOKEN, uids: [process.getuid!()], policy: POLICY }]));
   const server = new DriverServer({ vms: table, maxConnections: vms + 64, nowMs: () => performance.now(), log: (text) => (/connected/.test(text) ? undefined : process.stderr.write(`${text}\n`)) }, service.handler);
@@ -165,7 +165,7 @@ async function guests(list: string): Promise<void> {
     return { path, size: bytes.length, sha256: createHash('sha256').update(bytes).digest(), identity: identityKey({ device: 1n, inode: BigInt(i + 1), size: BigInt(bytes.length), mtimeNs: 1n, ctimeNs: 2n, change: 0n }) };
   });
   let connected: Guest[] = [];
-  process.on('message', (order: { socket: string; vms: number; rate: number } | 'leave') => {
+  process.on('message', (order: { socket: string; vms: number; rate: number; parallel: number } | 'leave') => {
     if (order === 'leave') {
       for (const g of connected) g.driver.close();
       connected = [];
@@ -180,7 +180,7 @@ async function guests(list: string): Promise<void> {
   process.send!('ready');
 }
 
-async function storm(files: readonly Target[], { socket, vms, rate }: { socket: string; vms: number; rate: number }): Promise<{ result: Storm; guests: Guest[] }> {
+async function storm(files: readonly Target[], { socket, vms, rate, parallel }: { socket: string; vms: number; rate: number; parallel: number }): Promise<{ result: Storm; guests: Guest[] }> {
   const latencies = Array.from({ length: vms }, () => new Float64Array(files.length));
   const all: Guest[] = [];
   for (const [i, l] of latencies.entries()) {
@@ -196,8 +196,8 @@ async function storm(files: readonly Target[], { socket, vms, rate }: { socket: 
     for (let i = 0; i < all.length; i++) {
       const g = all[i]!;
       const due = Math.min(files.length, Math.floor(turns + i / all.length));
-      if (g.sent < due) g.open();
-      behind ||= g.sent < due;
+      if (g.sent < due && g.sent - g.answered < parallel) g.open();
+      behind ||= g.sent < due && g.sent - g.answered < parallel;
     }
     await new Promise((go) => (behind ? setImmediate(go) : setTimeout(go, 1)));
   }
@@ -229,8 +229,8 @@ function cpuOf(pid: number): number {
 }
 
 async function main(): Promise<void> {
-  const { values: o } = parseArgs({ options: { vms: { type: 'string', default: '200' }, files: { type: 'string', default: '5000' }, rate: { type: 'string', default: '60' }, engine: { type: 'string' }, json: { type: 'string' } } });
-  const [vms, count, rate] = [Number(o.vms), Number(o.files), Number(o.rate)];
+  const { values: o } = parseArgs({ options: { vms: { type: 'string', default: '200' }, files: { type: 'string', default: '5000' }, rate: { type: 'string', default: '30' }, parallel: { type: 'string', default: '4' }, engine: { type: 'string' }, json: { type: 'string' } } });
+  const [vms, count, rate, parallel] = [Number(o.vms), Number(o.files), Number(o.rate), Number(o.parallel)];
   const engine = o.engine ?? (clamdMissing() === '' ? 'clamd' : 'yara-x');
   const directory = mkdtempSync(join(tmpdir(), 'drawbridge-storm-'));
   const list = join(directory, 'files.json');
@@ -238,7 +238,7 @@ async function main(): Promise<void> {
   writeFileSync(list, JSON.stringify(files));
   const distinct = new Map(files.map((path) => [createHash('sha256').update(readFileSync(path)).digest('hex'), path]));
   const bytes = [...distinct.values()].reduce((n, path) => n + lstatSync(path).size, 0);
-  console.log(`${vms} VMs, ${count} files of /usr, ${distinct.size} distinct contents, ${(bytes / 1e6).toFixed(0)} MB; ${rate} opens per second and VM; engine ${engine}`);
+  console.log(`${vms} VMs, ${count} files of /usr, ${distinct.size} distinct contents, ${(bytes / 1e6).toFixed(0)} MB; ${rate} opens per second and VM, ${parallel} at a time; engine ${engine}; load average ${loadavg()[0]!.toFixed(1)} on ${cpus().length} processors`);
   const crowd = await child('guests', list);
   const clamd = engine === 'clamd' ? new PrivateClamd() : null;
   const results: Record<string, Storm & Report & { scanCpu: number }> = {};
@@ -267,7 +267,7 @@ async function main(): Promise<void> {
       const running = appliance_! as ChildProcess & { place: string };
       const before = await ask<Report>(running, 'report');
       const clamdBefore = clamd === null ? 0 : cpuOf(clamd.pid);
-      const result = await ask<Storm>(crowd, { socket: join(running.place, 's'), vms: n, rate });
+      const result = await ask<Storm>(crowd, { socket: join(running.place, 's'), vms: n, rate, parallel });
       const after = await ask<Report>(running, 'report');
       if (!keep && n === 1) await ask(crowd, 'leave');
       const scanCpu = clamd === null ? (after.engineMs - before.engineMs) / 1000 : cpuOf(clamd.pid) - clamdBefore;

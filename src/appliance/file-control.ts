@@ -16,6 +16,9 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   cancel: (s, r) => changed(s, r, 'cancel'),
   refresh: async (s) => ({ changed: await s.refresh() }),
   quarantine: (s) => s.store.list(),
+  integrity: (s) => s.integrity.list(),
+  baseline: (s, r) => s.integrity.baseline(text(r, 'vm')),
+  check: (s, r) => s.integrity.check(text(r, 'vm')),
   restore: (s, r) => s.restore(text(r, 'id')),
   remove: (s, r) => {
     if (!s.store.remove(text(r, 'id'))) throw new Refused(`there is no file ${text(r, 'id')} in the quarantine`);

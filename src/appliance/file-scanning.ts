@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FileService, type EngineConfig, type FilesConfig, type FlowOrigin } from '../file-events/index.js';
 import type { Config } from './config/load.js';
-import { antiMalwareEvent, fileInfoEvent, fileScanEvent } from './events/file-events.js';
+import { antiMalwareEvent, fileInfoEvent, fileScanEvent, integrityEvent } from './events/file-events.js';
 import { FlowFileWindow, kibOf, type FlowFileMessage } from './flow-files.js';
 import { SHIPPED_FILE_RULES } from './file-rules.js';
 
@@ -46,6 +46,9 @@ export class FileScanning {
       onScan: (record) => {
         if (types.has('file_scan')) write(fileScanEvent(record, Date.now(), config.name));
       },
+      onIntegrity: (change) => {
+        if (types.has('integrity')) write(integrityEvent(change, Date.now(), config.name));
+      },
       log,
     });
   }
@@ -74,7 +77,7 @@ export class FileScanning {
   }
 }
 
-type Surroundings = Pick<ConstructorParameters<typeof FileService>[0], 'vms' | 'onFinding' | 'onScan' | 'log'> & { readonly base: string };
+type Surroundings = Pick<ConstructorParameters<typeof FileService>[0], 'vms' | 'onFinding' | 'onScan' | 'onIntegrity' | 'log'> & { readonly base: string };
 
 /** The service with the clocks of this process. @param around `base` is the directory relative paths are meant from */
 export function createFileService(config: FilesConfig, around: Surroundings): FileService {

@@ -1,6 +1,7 @@
 /** The `files` section of the configuration: schema (validates, fills defaults, documents) and the type it yields. */
 import type { EngineConfig } from './engines/registry.js';
 import { ENGINES } from './engines/registry.js';
+import { ATTRIBUTES, type IntegrityRuleConfig } from './integrity/rule.js';
 import type { FilePolicy } from './judge/policy.js';
 
 export interface FilesConfig extends FilePolicy {
@@ -17,6 +18,7 @@ export interface FilesConfig extends FilePolicy {
   readonly quarantine: { readonly max_bytes: number; readonly max_file: number };
   readonly schedules: readonly ScheduleConfig[];
   readonly flows: FlowFilesConfig;
+  readonly integrity: { readonly rules: readonly IntegrityRuleConfig[]; readonly check_hours: number };
 }
 
 export interface FlowFilesConfig {
@@ -81,7 +83,7 @@ export function filesSchema(size: SizeSchema): Record<string, unknown> {
       spool: size('Content held at a time while it is scanned, in memory up to 4 MiB a file, on disk above.', '1 GiB'),
       scan_seconds: { type: 'integer', minimum: 1, maximum: 3600, default: 120, description: 'Time limit of one scan, all engines together.' },
       refresh_seconds: { type: 'integer', minimum: 1, maximum: 86_400, default: 60, description: 'Interval at which engines look for new signatures.' },
-      concurrency: { type: 'integer', minimum: 1, maximum: 64, default: 2, description: 'Files read and scanned at the same time, for all VMs together. Half of them at most (one at least) for scheduled and demanded scans.' },
+      concurrency: { type: 'integer', minimum: 1, maximum: 64, default: 2, description: 'Files scanned at the same time, for all VMs together; four times as many may be read. Half of these at most are for scheduled and demanded scans.' },
       queue: {
         ...closed,
         default: {},
@@ -119,6 +121,35 @@ export function filesSchema(size: SizeSchema): Record<string, unknown> {
           memory: size('Content held of files under way in the data plane, and again of those that wait to be judged.', '64 MiB'),
           max_files: { type: 'integer', minimum: 1, maximum: 65_536, default: 1024, description: 'Files followed at a time; further ones are not looked at.' },
           block_source_seconds: { type: 'integer', minimum: 0, maximum: 86_400, default: 0, description: 'Who sent a malicious file is blocked for this long, by the firewall of VMs that have a policy; 0 = not.' },
+        },
+      },
+      integrity: {
+        ...closed,
+        default: {},
+        description: 'Changes of files against a baseline.',
+        properties: {
+          check_hours: { type: 'number', minimum: 0, maximum: 8760, default: 0, description: 'Compare every VM that has a baseline this often; 0 = on demand only. Changes that a driver reports are looked at in any case.' },
+          rules: {
+            type: 'array',
+            maxItems: 256,
+            default: [],
+            description: 'What is watched. The first rule that matches a path counts.',
+            items: {
+              ...closed,
+              required: ['name', 'include'],
+              properties: {
+                name: { type: 'string', minLength: 1, maxLength: 64, description: 'Appears in events.' },
+                severity: { enum: ['low', 'medium', 'high', 'critical'], default: 'medium', description: 'Appears in events.' },
+                include: { type: 'array', minItems: 1, items: { type: 'string', pattern: '^/' }, description: 'Patterns of paths: `*` and `?` within a level, `**` for any number of levels.' },
+                exclude: { type: 'array', items: { type: 'string', pattern: '^/' }, default: [], description: 'Patterns of paths that are left out.' },
+                attributes: { type: 'array', minItems: 1, uniqueItems: true, items: { enum: ['STANDARD', ...ATTRIBUTES] }, default: ['STANDARD'], description: 'What is compared. `STANDARD` is all of it; `modified` is the time.' },
+                on_change: { type: 'boolean', default: true, description: 'Look at changes as the driver tells them.' },
+                diff: { type: 'boolean', default: false, description: 'Keep text files up to 64 KiB and show what changed in them.' },
+                no_diff: { type: 'array', items: { type: 'string', pattern: '^/' }, default: ['/etc/shadow*', '/etc/gshadow*', '/**/*.key', '/**/*.pem'], description: 'Patterns of files whose text is never kept or shown.' },
+                vms: { type: 'array', minItems: 1, items: { type: 'string' }, description: 'Names of VMs. Default: all.' },
+              },
+            },
+          },
         },
       },
       schedules: {

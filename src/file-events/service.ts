@@ -10,11 +10,13 @@ import { notFullyScanned, reasonOf, type ScanResult } from './engines/engine.js'
 import type { FlowFile } from './flow-files/collector.js';
 import type { FlowOrigin } from './flow-files/journal.js';
 import type { FileEventHandler } from './handler.js';
+import { IntegrityMonitor, type IntegrityChange } from './integrity/monitor.js';
 import type { Finding } from './judge/finding.js';
 import { FileJudge } from './judge/judge.js';
 import type { FilePolicy } from './judge/policy.js';
 import { restore } from './judge/remedy.js';
 import type { VmState } from './judge/vms.js';
+import { ChangeKind } from './protocol/limits.js';
 import { QuarantineStore, type QuarantineEntry } from './quarantine/store.js';
 import { Priority, ScanQueue } from './queue/scan-queue.js';
 import { DriverTree } from './scan/driver-tree.js';
@@ -35,6 +37,7 @@ export interface FileServiceOptions {
   readonly defaultEngines: readonly EngineConfig[];
   readonly onFinding: (finding: Finding) => void;
   readonly onScan: (record: ScanRecord) => void;
+  readonly onIntegrity: (change: IntegrityChange) => void;
   /** Told what went wrong, in one line. */
   readonly log: (text: string) => void;
   /** Monotonic clock, ms; the driver server's. */
@@ -50,6 +53,8 @@ export interface FileServiceOptions {
 
 /** How often schedules are looked at, ms: several times a minute, so that none is missed. */
 const TICK_MS = 20_000;
+/** Files read for each one that is scanned: reading waits for guests and disks, scanning for processors. */
+const READ_AHEAD = 4;
 /** Contents judged again at a time after new signatures. */
 const REJUDGE_WINDOW = 4;
 
@@ -62,6 +67,7 @@ export class FileService {
   readonly spool: ContentSpool;
   readonly store: QuarantineStore;
   readonly scans: ScanBook;
+  readonly integrity: IntegrityMonitor;
   /** Contents judged again after new signatures, and those of them that became malicious. */
   readonly rejudged = { done: 0, malicious: 0, unreachable: 0 };
   /** Told the number of each new signature epoch: the driver server has every driver forget what it remembers. */
@@ -86,11 +92,11 @@ export class FileService {
     const engines = createEngines(config.engines.length > 0 ? config.engines : options.defaultEngines, options.resolve, options.sleep);
     this.engines = new EngineSet(engines, config.scan_seconds * 1000, now);
     this.cache = new VerdictCache(config.cache.contents);
-    this.queue = new ScanQueue({ concurrency: config.concurrency, background: Math.max(1, config.concurrency >> 1), maxWaiting: config.queue.max, maxWaitingPerVm: config.queue.max_per_vm }, now);
+    this.queue = new ScanQueue({ concurrency: config.concurrency * READ_AHEAD, background: Math.max(1, (config.concurrency * READ_AHEAD) >> 1), maxWaiting: config.queue.max, maxWaitingPerVm: config.queue.max_per_vm }, now);
     this.spool = new ContentSpool(join(state, 'spool'), config.spool);
     this.store = new QuarantineStore(join(state, 'quarantine'), config.quarantine.max_bytes, config.quarantine.max_file);
     for (const text of this.store.damaged) options.log(`quarantine: ${text}`);
-    this.scanner = new FileScanner({ cache: this.cache, engines: this.engines, queue: this.queue, spool: this.spool, maxFileSize: config.max_file_size, now });
+    this.scanner = new FileScanner({ cache: this.cache, engines: this.engines, queue: this.queue, spool: this.spool, maxFileSize: config.max_file_size, scans: config.concurrency, now });
     const policies = new Map<string, FilePolicy>();
     this.judge = new FileJudge({
       cache: this.cache,
@@ -111,7 +117,7 @@ export class FileService {
     this.#db = openState(join(state, 'state.db'));
     this.scans = new ScanBook({
       db: this.#db,
-      tree: (record) => this.#treeOf(record),
+      tree: async (record) => this.#treeOf(record.vm),
       look: (record) => (tree, walked) => this.judge.look(this.judge.vms.named(record.vm), tree, walked, record.trigger),
       // Enough that one file is read while another is scanned.
       window: Math.max(2, config.concurrency),
@@ -119,6 +125,17 @@ export class FileService {
       wall,
       report: options.onScan,
     });
+    this.integrity = new IntegrityMonitor({
+      db: this.#db, rules: config.integrity.rules, tree: (vm) => this.#treeOf(vm), report: options.onIntegrity, log: options.log, now, wall, sleep: options.sleep,
+    });
+    this.judge.onChange = ({ session, path, process, kind }) => this.integrity.changed(session.vm, kind === ChangeKind.LOST ? '' : path, process);
+  }
+
+  /** Compare every VM that has a baseline. */
+  async #checkAll(): Promise<void> {
+    for (const { vm } of this.integrity.list()) {
+      await this.integrity.check(vm).catch((error: unknown) => this.#o.log(`integrity of ${vm}: ${reasonOf(error)}`));
+    }
   }
 
   /** What the driver server calls. */
@@ -142,6 +159,8 @@ export class FileService {
     this.scans.resumeAll();
     const { config, every } = this.#o;
     this.#timers.push(every(config.refresh_seconds * 1000, () => void this.refresh()));
+    const { check_hours } = config.integrity;
+    if (check_hours > 0) this.#timers.push(every(check_hours * 3_600_000, () => void this.#checkAll()));
     this.#timers.push(every(TICK_MS, () => this.scans.tick(config.schedules, this.#scannable())));
   }
 
@@ -217,6 +236,7 @@ export class FileService {
     this.#closed = true;
     for (const stop of this.#timers.splice(0)) stop();
     await this.scans.close();
+    await this.integrity.close();
     this.queue.close();
     await this.#rejudging;
     await this.engines.close();
@@ -227,7 +247,7 @@ export class FileService {
     return Object.keys(this.#o.vms).filter((name) => this.#o.vms[name]?.root !== undefined || this.judge.vms.get(name)?.session?.open === true);
   }
 
-  async #treeOf({ vm }: ScanRecord): Promise<FileTree> {
+  #treeOf(vm: string): FileTree {
     const root = this.#o.vms[vm]?.root;
     if (root !== undefined) return new LocalTree(this.#o.resolve(root));
     return new DriverTree(this.judge.vms.get(vm)?.session ?? null, this.#o.config.max_file_size);

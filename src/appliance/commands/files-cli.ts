@@ -45,6 +45,21 @@ export function addFileCommands(program: Command, done: (code: number) => void):
     .option(...CONFIG)
     .action(async (o: { config: string }) => done(await (await load()).refresh(o)));
 
+  const integrity = files.command('integrity').description('changes of files against a baseline');
+  for (const [what, help] of [['baseline', 'take the state of a VM now as its baseline'], ['check', 'compare a VM with its baseline and report what changed']] as const) {
+    integrity
+      .command(what)
+      .description(help)
+      .argument('<vm>', 'name of the VM')
+      .option(...CONFIG)
+      .action(async (vm: string, o: { config: string }) => done(await (await load()).integrity(what, vm, o)));
+  }
+  integrity
+    .command('status')
+    .description('baselines that exist')
+    .option(...CONFIG)
+    .action(async (o: { config: string }) => done(await (await load()).integrityStatus(o)));
+
   const quarantine = files.command('quarantine').description('files taken out of VMs');
   quarantine
     .command('list')

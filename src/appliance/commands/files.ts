@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { MountedPartition, QuarantineStore, partitionsOf, verified, type Finding, type QuarantineEntry, type ScanRate, type ScanRecord } from '../../file-events/index.js';
+import { MountedPartition, QuarantineStore, partitionsOf, verified, type BaselineInfo, type CheckResult, type Finding, type QuarantineEntry, type ScanRate, type ScanRecord } from '../../file-events/index.js';
 import { loadConfig, parseConfig, type Config } from '../config/load.js';
 import { formatProblem } from '../config/problem.js';
 import { control } from '../control.js';
@@ -84,7 +84,7 @@ async function scanTree(path: string, shown: string, loaded: Loaded, state: stri
   };
   const service = createFileService(
     { ...loaded.config.files, on_malicious: 'pass', state, schedules: [] },
-    { vms: { here: { root } }, base: loaded.base, onFinding: tell, onScan: () => undefined, log: (text) => process.stderr.write(`drawbridge: ${text}\n`) },
+    { vms: { here: { root } }, base: loaded.base, onFinding: tell, onScan: () => undefined, onIntegrity: () => undefined, log: (text) => process.stderr.write(`drawbridge: ${text}\n`) },
   );
   let record: ScanRecord;
   try {
@@ -200,6 +200,20 @@ export async function changeScan(id: number, what: string, options: AskOptions):
 export async function refresh(options: AskOptions): Promise<number> {
   const { changed } = (await ask(options, 'refresh')) as { changed: boolean };
   process.stdout.write(changed ? 'new signatures: known files are judged again\n' : 'no new signatures\n');
+  return 0;
+}
+
+/** Take the baseline of a VM, or compare with it. */
+export async function integrity(what: 'baseline' | 'check', vm: string, options: AskOptions): Promise<number> {
+  const r = (await ask(options, what, { vm })) as CheckResult;
+  process.stdout.write(`${vm}: ${r.entities} files and directories in ${r.seconds.toFixed(1)} s${what === 'check' ? `, ${r.changes} changes` : ''}${r.unreadable > 0 ? `, ${r.unreadable} unreadable` : ''}\n`);
+  return 0;
+}
+
+export async function integrityStatus(options: AskOptions): Promise<number> {
+  for (const b of (await ask(options, 'integrity')) as BaselineInfo[]) {
+    process.stdout.write(`${b.vm}: ${b.entities} files and directories; baseline of ${b.made}${b.outdated ? ' under other rules' : ''}, ${b.checked === '' ? 'never checked' : `checked ${b.checked}`}\n`);
+  }
   return 0;
 }
 

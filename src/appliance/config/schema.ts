@@ -259,8 +259,8 @@ export const configSchema: JsonSchema = {
         types: {
           type: 'array',
           uniqueItems: true,
-          items: { enum: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'web', 'anti_malware', 'file_scan', 'fileinfo'] },
-          default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon', 'switch', 'web', 'anti_malware', 'file_scan', 'fileinfo'],
+          items: { enum: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'web', 'anti_malware', 'file_scan', 'fileinfo', 'integrity'] },
+          default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon', 'switch', 'web', 'anti_malware', 'file_scan', 'fileinfo', 'integrity'],
           description: 'Event types written.',
         },
         rotate: size('Start a new file once this one is larger; 0 = never.', '256 MiB'),

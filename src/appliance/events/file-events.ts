@@ -1,5 +1,5 @@
 /** EVE events of file scanning: `anti_malware` (one file) and `file_scan` (a scan began, paused or ended). docs/file-scanning.md shows both. */
-import type { Finding, FlowFile, FlowOrigin, ScanRecord, ScanResult } from '../../file-events/index.js';
+import type { IntegrityChange, Finding, FlowFile, FlowOrigin, ScanRecord, ScanResult } from '../../file-events/index.js';
 import { eveTime } from './event-time.js';
 
 /** @param wallMs time of the event, ms since 1970; @param host name of the appliance */
@@ -48,6 +48,34 @@ export function fileInfoEvent(file: FlowFile, origin: FlowOrigin, result: ScanRe
     },
     host,
   });
+}
+
+/** One entity that differs from its baseline. */
+export function integrityEvent(c: IntegrityChange, wallMs: number, host: string): string {
+  const { before, after } = c;
+  return JSON.stringify({
+    timestamp: timeOf(wallMs),
+    event_type: 'integrity',
+    vm: c.vm,
+    integrity: {
+      rule: c.rule.name,
+      severity: c.rule.severity,
+      change: c.change,
+      ...(c.from === '' ? {} : { from: c.from }),
+      attributes: c.attributes,
+      kind: (after ?? before)?.kind,
+      ...(before === null ? {} : { before: stateOf(before) }),
+      ...(after === null ? {} : { after: stateOf(after) }),
+      ...(c.diff === '' ? {} : { diff: c.diff }),
+      ...(c.process === null ? {} : { process: { pid: c.process.pid, uid: c.process.uid, image: c.process.image } }),
+    },
+    fileinfo: { filename: c.path, size: (after ?? before)?.size, ...((after?.sha256 ?? '') === '' ? {} : { sha256: after!.sha256 }) },
+    host,
+  });
+}
+
+function stateOf({ mode, uid, gid, size, mtime, sha256, target }: NonNullable<IntegrityChange['after']>): object {
+  return { mode: (mode & 0o7777).toString(8).padStart(4, '0'), uid, gid, size, mtime: new Date(Number(BigInt(mtime) / 1_000_000n)).toISOString(), ...(sha256 === '' ? {} : { sha256 }), ...(target === '' ? {} : { target }) };
 }
 
 export function fileScanEvent(r: ScanRecord, wallMs: number, host: string): string {

@@ -13,6 +13,8 @@ const COUNTERS: readonly (readonly [string, string, (s: FileService) => number])
   ['file_scans_total', 'Contents shown to the engines.', (s) => s.scanner.counts.scanned],
   ['file_unreadable_total', 'Contents that could not be read.', (s) => s.scanner.counts.unreadable],
   ['file_cache_evictions_total', 'Verdicts forgotten because the cache was full.', (s) => s.cache.evicted],
+  ['integrity_entities_total', 'Files and directories looked at by integrity monitoring.', (s) => s.integrity.counts.entities],
+  ['integrity_unreadable_total', 'Files and directories that integrity monitoring could not read.', (s) => s.integrity.counts.unreadable],
   ['file_rejudged_total', 'Contents judged again after new signatures.', (s) => s.rejudged.done],
 ];
 
@@ -70,6 +72,11 @@ export function registerFileMetrics(registry: Registry, service: () => FileServi
   pulled(new Counter({ name: name('file_engine_timeouts_total'), help: 'Scans that an engine did not finish in time.', labelNames: ['engine'], registers: [] }), registry, (m) => {
     m.reset();
     for (const [engine, stats] of service().engines.stats) m.inc({ engine }, stats.timeouts);
+  });
+  pulled(new Counter({ name: name('integrity_changes_total'), help: 'Differences from the baseline.', labelNames: ['change'], registers: [] }), registry, (m) => {
+    const { counts } = service().integrity;
+    m.reset();
+    for (const change of ['created', 'updated', 'deleted', 'renamed'] as const) m.inc({ change }, counts[change]);
   });
   pulled(new Counter({ name: name('file_flow_files_total'), help: 'Files of flows judged, by outcome.', labelNames: ['outcome'], registers: [] }), registry, (m) => {
     m.reset();

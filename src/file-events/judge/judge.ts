@@ -10,7 +10,7 @@ import type { EngineSet } from '../engines/engine-set.js';
 import type { Disposition, DriverSession, FileChange, FileEvent, FileEventHandler } from '../handler.js';
 import { DeliveryJournal } from '../flow-files/journal.js';
 import { describeIdentity } from '../protocol/identity.js';
-import { EVENT_KIND_NAMES, FileVerdict } from '../protocol/limits.js';
+import { EVENT_KIND_NAMES, FileVerdict, type ChangeKind } from '../protocol/limits.js';
 import type { ProcessInfo } from '../protocol/messages.js';
 import type { QuarantineStore } from '../quarantine/store.js';
 import { Priority } from '../queue/scan-queue.js';
@@ -58,8 +58,8 @@ export class FileJudge implements FileEventHandler {
   readonly counts = { events: 0, byIdentity: 0, byHostIdentity: 0, byClaim: 0, bySlowPath: 0, allowed: 0, denied: 0, cancelled: 0, savedBytes: 0, remedied: 0, remedyFailed: 0 };
   /** Sees the time from the event's arrival to its answer (ms); 0 for those answered at once. */
   onAnswer: ((ms: number) => void) | null = null;
-  /** Integrity monitoring and others who follow changes. */
-  onChange: ((change: FileChange) => void) | null = null;
+  /** Who follows changes: directory entries as the driver tells them, and kind 0 for a file that was written. */
+  onChange: ((change: Pick<FileChange, 'path' | 'process' | 'session'> & { readonly kind: ChangeKind | 0 }) => void) | null = null;
   readonly #p: JudgeParts;
   /** Identities of files of this host, seen through passed descriptors: what fstat says here no guest can forge. */
   readonly #host: IdentityTable;
@@ -92,6 +92,8 @@ export class FileJudge implements FileEventHandler {
   judge(event: FileEvent): Disposition | Promise<Disposition> {
     const { counts } = this;
     counts.events++;
+    // Somebody wrote the file: what changed is for others to find out.
+    if (!event.permission) this.onChange?.({ kind: 0, path: event.path, process: event.process, session: event.session });
     const vm = this.vms.of(event.session);
     const serial = vm.identities.get(event.meta.identity);
     if (serial !== 0) {

@@ -49,6 +49,9 @@ export class FileScanner {
   readonly #queue: ScanQueue;
   readonly #spool: ContentSpool;
   readonly #maxFileSize: number;
+  /** Scans that may begin now, and those that wait for one to end. */
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
   readonly #byKey = new Map<string, Flight>();
   readonly #byHash = new Map<string, Promise<ScanResult>>();
   /** What became of requests. `saved` and `fetched` are bytes. */
@@ -57,13 +60,15 @@ export class FileScanner {
   onScan: ((ms: number) => void) | null = null;
   readonly #now: () => number;
 
-  constructor(parts: { cache: VerdictCache; engines: EngineSet; queue: ScanQueue; spool: ContentSpool; maxFileSize: number; now: () => number }) {
+  /** @param parts `scans` contents at most are shown to the engines at a time; reading goes ahead of that, as the queue allows */
+  constructor(parts: { cache: VerdictCache; engines: EngineSet; queue: ScanQueue; spool: ContentSpool; maxFileSize: number; scans: number; now: () => number }) {
     this.#cache = parts.cache;
     this.#engines = parts.engines;
     this.#queue = parts.queue;
     this.#spool = parts.spool;
     this.#maxFileSize = parts.maxFileSize;
     this.#now = parts.now;
+    this.#free = parts.scans;
   }
 
   /** Never rejects: whatever prevents a verdict is a `failed` result. */
@@ -151,15 +156,27 @@ export class FileScanner {
   }
 
   async #scan(content: ScanContent): Promise<ScanResult> {
-    this.counts.scanned++;
-    const started = this.#now();
-    const scan = this.#engines.scan(content);
+    const scan = this.#inTurn(content);
     this.#byHash.set(content.sha256, scan);
     try {
       return await scan;
     } finally {
       this.#byHash.delete(content.sha256);
+    }
+  }
+
+  async #inTurn(content: ScanContent): Promise<ScanResult> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((go) => this.#waiting.push(go));
+    this.counts.scanned++;
+    const started = this.#now();
+    try {
+      return await this.#engines.scan(content);
+    } finally {
       this.onScan?.(this.#now() - started);
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
     }
   }
 }

@@ -15,9 +15,14 @@ const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOL
 /** O_NONBLOCK: opening a pipe that somebody put there must not wait for its writer. */
 const FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
+/** For reading without an await in between. */
+const scratch = Buffer.allocUnsafeSlow(256 * 1024);
+
 export class LocalTree implements FileTree {
   readonly lost = false;
   readonly #root: number;
+  /** The directory opened last: a walk asks for its files one after the other. */
+  #last: { readonly path: string; readonly fd: number } | null = null;
 
   /** @throws the system error when it is no directory */
   constructor(root: string) {
@@ -25,39 +30,29 @@ export class LocalTree implements FileTree {
   }
 
   async list(path: string): Promise<TreeEntry[]> {
-    const { fd, owned } = this.#directory(components(path));
-    try {
-      const names = readdirSync(`/proc/self/fd/${fd}`, { encoding: 'buffer' });
-      const entries: TreeEntry[] = [];
-      for (const raw of names) {
-        const at = Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), raw]);
-        let s: BigIntStats;
-        try {
-          s = lstatSync(at, { bigint: true });
-        } catch (error) {
-          if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue;
-          throw error;
-        }
-        const kind = kindOf(Number(s.mode));
-        entries.push({ name: pathFromBytes(raw, 0, raw.length), kind, meta: metaOf(s), size: Number(s.size), target: kind === 'symlink' ? target(at) : '', claim: '' });
+    const fd = this.#directory(components(path));
+    const names = readdirSync(`/proc/self/fd/${fd}`, { encoding: 'buffer' });
+    const entries: TreeEntry[] = [];
+    for (const raw of names) {
+      const at = Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), raw]);
+      let s: BigIntStats;
+      try {
+        s = lstatSync(at, { bigint: true });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue;
+        throw error;
       }
-      return entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    } finally {
-      if (owned) closeSync(fd);
+      const kind = kindOf(Number(s.mode));
+      entries.push({ name: pathFromBytes(raw, 0, raw.length), kind, meta: metaOf(s), size: Number(s.size), target: kind === 'symlink' ? target(at) : '', claim: '' });
     }
+    return entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   async open(path: string): Promise<TreeFile> {
     const parts = components(path);
     const name = parts.pop();
     if (name === undefined) throw Object.assign(new Error(`EISDIR: ${path}`), { code: 'EISDIR' });
-    const { fd: directory, owned } = this.#directory(parts);
-    let fd: number;
-    try {
-      fd = openSync(Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), pathToBytes(name)]), FILE);
-    } finally {
-      if (owned) closeSync(directory);
-    }
+    const fd = openSync(Buffer.concat([Buffer.from(`/proc/self/fd/${this.#directory(parts)}/`), pathToBytes(name)]), FILE);
     const s = fstatSync(fd, { bigint: true });
     if (!s.isFile()) {
       closeSync(fd);
@@ -75,7 +70,7 @@ export class LocalTree implements FileTree {
       },
       async sha256() {
         const hash = createHash('sha256');
-        const buffer = Buffer.allocUnsafe(256 * 1024);
+        const buffer = scratch;
         for (let at = 0, n = 0; (n = readSync(fd, buffer, 0, buffer.length, at)) > 0; at += n) hash.update(buffer.subarray(0, n));
         return { sha256: hash.digest(), identity: metaOf(fstatSync(fd, { bigint: true })).identity, trusted: true };
       },
@@ -86,11 +81,16 @@ export class LocalTree implements FileTree {
   }
 
   async close(): Promise<void> {
+    if (this.#last !== null) closeSync(this.#last.fd);
+    this.#last = null;
     closeSync(this.#root);
   }
 
-  /** Descriptor of a directory below the root; the caller closes it when `owned`. */
-  #directory(parts: readonly string[]): { fd: number; owned: boolean } {
+  /** Descriptor of a directory below the root; valid until the next call. */
+  #directory(parts: readonly string[]): number {
+    if (parts.length === 0) return this.#root;
+    const path = parts.join('/');
+    if (this.#last?.path === path) return this.#last.fd;
     let fd = this.#root;
     for (const part of parts) {
       const at = Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), pathToBytes(part)]);
@@ -103,7 +103,9 @@ export class LocalTree implements FileTree {
         throw error;
       }
     }
-    return { fd, owned: fd !== this.#root };
+    if (this.#last !== null) closeSync(this.#last.fd);
+    this.#last = { path, fd };
+    return fd;
   }
 }
 

@@ -1,11 +1,12 @@
-/** State that survives a restart, in one SQLite file (`state.db`): scans and how far they came. Opened by one process at a time. */
+/** State that survives a restart, in one SQLite file (`state.db`): scans and how far they came, integrity baselines. Opened by one process at a time. */
 import type BetterSqlite3 from 'better-sqlite3';
 import { createRequire } from 'node:module';
 
 export type Database = BetterSqlite3.Database;
 
-const SCHEMA_VERSION = 1;
-const SCHEMA = `
+/** One entry a version: what brings a database from the version before to this one. */
+const MIGRATIONS: readonly string[] = [
+  `
 CREATE TABLE scans (
   id INTEGER PRIMARY KEY,
   trigger TEXT NOT NULL,
@@ -28,7 +29,35 @@ CREATE TABLE scans (
   created TEXT NOT NULL,
   ended TEXT NOT NULL DEFAULT '',
   error TEXT NOT NULL DEFAULT ''
-);`;
+);`,
+  `
+CREATE TABLE entities (
+  id INTEGER PRIMARY KEY,
+  vm TEXT NOT NULL,
+  path TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  mode INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  gid INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  mtime TEXT NOT NULL,
+  inode TEXT NOT NULL,
+  sha256 BLOB NOT NULL,
+  target TEXT NOT NULL,
+  text BLOB,
+  seen INTEGER NOT NULL,
+  UNIQUE (vm, path)
+);
+CREATE TABLE baselines (
+  vm TEXT PRIMARY KEY,
+  rules TEXT NOT NULL,
+  pass INTEGER NOT NULL,
+  entities INTEGER NOT NULL,
+  made TEXT NOT NULL,
+  checked TEXT NOT NULL DEFAULT '',
+  seconds REAL NOT NULL
+);`,
+];
 
 /**
  * Open or create the database.
@@ -52,13 +81,12 @@ export function openState(file: string): Database {
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = NORMAL');
   const version = db.pragma('user_version', { simple: true }) as number;
-  if (version > SCHEMA_VERSION) {
+  if (version > MIGRATIONS.length) {
     db.close();
-    throw new Error(`${file} is of a newer version of the appliance (${version}, this one knows ${SCHEMA_VERSION})`);
+    throw new Error(`${file} is of a newer version of the appliance (${version}, this one knows ${MIGRATIONS.length})`);
   }
-  if (version === 0) {
-    db.exec(SCHEMA);
-    db.pragma(`user_version = ${SCHEMA_VERSION}`);
+  for (let next = version; next < MIGRATIONS.length; next++) {
+    db.exec(`BEGIN; ${MIGRATIONS[next]}; PRAGMA user_version = ${next + 1}; COMMIT`);
   }
   return db;
 }

@@ -58,7 +58,7 @@ async function setup(policy: Partial<FilePolicy> = {}, concurrency = 2) {
   const cache = new VerdictCache(1000);
   const queue = new ScanQueue({ concurrency, background: 1, maxWaiting: 1000, maxWaitingPerVm: 500 }, now);
   const spool = new ContentSpool(directory, 64 * 1024 * 1024);
-  const scanner = new FileScanner({ cache, engines, queue, spool, maxFileSize: 1024 * 1024, now });
+  const scanner = new FileScanner({ cache, engines, queue, spool, maxFileSize: 1024 * 1024, scans: 2, now });
   const store = new QuarantineStore(join(directory, `store${stores++}`), 1024 * 1024, 512 * 1024);
   const findings: Finding[] = [];
   const judge = new FileJudge({
