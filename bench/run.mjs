@@ -7,7 +7,8 @@
  *
  * --peers: a directory with `suricata-pcap` and `inline-baselines`, which measure other engines and ours in one run on this
  * machine (root, minutes). Absolute figures of a shared machine say little; the ratios of one run do.
- * --only: decode, flow, switch, firewall, http1, replay, gc, driver (root, clamav-daemon), start, offline, inline. Sections left out are not in the file.
+ * --only: decode, flow, switch, firewall, http1, replay, gc, driver (root, clamav-daemon), start, offline, inline, floods (root; only when
+ * named). Sections left out are not in the file.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -125,6 +126,7 @@ try {
     lines('Decoding', 'decode', ['dist/bench/decode.js']),
     lines('Flow table, connection tracking, reassembly', 'flow', ['--expose-gc', 'dist/bench/flow.js']),
     lines('Switch alone', 'switch', ['dist/bench/switch.js']),
+    only?.includes('floods') ? lines('Floods from one VM, a TCP transfer between two others', 'floods', ['bench/floods.mjs', '--runs', o.runs]) : '',
     lines('Firewall alone', 'firewall', ['dist/bench/firewall.js']),
     lines('HTTP/1 parser alone', 'http1', ['dist/bench/http1.js']),
   ];

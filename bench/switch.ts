@@ -4,7 +4,7 @@
  */
 import { D_OFF, D_STRIDE, FrameBatch, buildArpFrame, finishIpv4, parseMac, putEthernet, putIpv4, putUdp, type PacketView } from '../src/packet/index.js';
 import { Counters, Verdict } from '../src/pipeline/index.js';
-import { Switch, type FrameOutput, type Inspector, type SwitchPortConfig } from '../src/vswitch/index.js';
+import { Switch, type AddressTable, type FrameOutput, type Inspector, type SwitchPortConfig } from '../src/vswitch/index.js';
 
 const seconds = Number(process.argv[2] ?? 1);
 const BATCH = 64;
@@ -32,6 +32,12 @@ function mac(i: number): { hi: number; lo: number; text: string } {
   return { ...parseMac(text), text };
 }
 
+/** Where SpoofGuard is on, the address the frames come from. */
+function approve(table: AddressTable, port: number): void {
+  const { hi, lo } = mac(port);
+  table.approve(port, 1, false, 0x0a000001 + port, 0, 0, 0, hi, lo, 0);
+}
+
 function run(name: string, ports: SwitchPortConfig[], broadcast: boolean): void {
   const batch = new FrameBatch(BATCH);
   const counters = new Counters(ports.length);
@@ -52,6 +58,7 @@ function run(name: string, ports: SwitchPortConfig[], broadcast: boolean): void 
       finishIpv4(batch.arena, l3, off + 128);
     }
   }
+  for (let p = 0; p < ports.length; p++) approve(sw.addresses, p);
   batch.rxCount = BATCH;
   let frames = 0;
   const loop = (ms: number): number => {
@@ -79,9 +86,14 @@ const open = (n: number): SwitchPortConfig[] => Array.from({ length: n }, (_, i)
 const guarded = (n: number): SwitchPortConfig[] =>
   Array.from({ length: n }, (_, i) => ({ name: `p${i}`, mac: mac(i).text, ips: ['10.0.0.0/24'], security: { rx: { broadcast: 1e9 } } }));
 
+const spoofGuard = (n: number): SwitchPortConfig[] =>
+  Array.from({ length: n }, (_, i) => ({ name: `p${i}`, mac: mac(i).text, security: { spoofGuard: { mode: 'approve' }, loopProtection: 'block' } }));
+
 run('unicast, 2 ports, learning', open(2), false);
 run('unicast, 16 ports, learning', open(16), false);
 run('unicast, 16 ports, all port security', guarded(16), false);
 run('unicast, 200 ports, all port security', guarded(200), false);
+run('unicast, 16 ports, SpoofGuard and discovery', spoofGuard(16), false);
 run('broadcast ARP, 16 ports', open(16), true);
 run('broadcast ARP, 16 ports, all port security', guarded(16), true);
+run('broadcast ARP, 16 ports, SpoofGuard and discovery', spoofGuard(16), true);
