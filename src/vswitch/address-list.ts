@@ -18,6 +18,11 @@ export class AddressList {
     this.v6 = Int32Array.from(v6);
   }
 
+  /** Only see whether a text is an address or prefix. @throws SyntaxError naming it */
+  static check(text: string): void {
+    parsePrefix(text);
+  }
+
   has4(word: number): boolean {
     const list = this.v4;
     for (let i = 0; i < list.length; i += 2) if (((word ^ list[i]!) & list[i + 1]!) === 0) return true;

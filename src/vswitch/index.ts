@@ -17,6 +17,7 @@ export {
 } from './address-table.js';
 export { OUTCOME_CONSUMED, OUTCOME_DROPPED, OUTCOME_FORWARDED } from './accounting.js';
 export { PortSet } from './io.js';
+export { checkPorts, type PortProblem } from './port-check.js';
 export { portSchema, switchPortConfig, type PortDefinition } from './port-schema.js';
 export { PORT_TYPES, createPort, type PortTypeName, type PortTypeOptions, type PortTypeRow } from './ports/registry.js';
 export type { JsPort, NativePort, Port, PortEnvironment } from './ports/port.js';

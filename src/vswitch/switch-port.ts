@@ -228,6 +228,11 @@ export class SwitchPort {
     this.txLimited = this.tx.broadcast !== undefined || this.tx.multicast !== undefined;
   }
 
+  /** Only see whether a definition makes a port. @throws as the constructor */
+  static check(index: number, config: SwitchPortConfig): SwitchPort {
+    return new SwitchPort(index, config);
+  }
+
   /** One of the MACs the configuration gives the port. */
   owns(hi: number, lo: number): boolean {
     return contains(this.macs, hi, lo);

@@ -4,13 +4,13 @@ import { dirname, join, resolve } from 'node:path';
 import { FILE_SIZES, driverPolicy, type DriversConfig, type FilesConfig, type VmDriverConfig, type VmFilesConfig } from '../../file-events/index.js';
 import type { Helper } from '../../flow/index.js';
 import { POLICY_STEPS, sidRange, type RulePolicy } from '../../ips/index.js';
-import { FrameFilter } from '../../vswitch/index.js';
+import { FrameFilter, checkPorts, type SwitchPortConfig } from '../../vswitch/index.js';
 import type { WebConfig } from '../../web/index.js';
 import { LocatedYaml, type PathStep } from './located-yaml.js';
 import type { ConfigProblem } from './problem.js';
 import type { ExceptionSettings } from '../exceptions.js';
 import type { TimeoutSetting } from './timeouts.js';
-import { portDefinition } from './port-section.js';
+import { portDefinition, snake } from './port-section.js';
 import { configSchema } from './schema.js';
 import { parseSize } from './size.js';
 import { SchemaValidator } from './validate.js';
@@ -163,6 +163,10 @@ function crossCheck(config: Config, yaml: LocatedYaml, problems: ConfigProblem[]
       problems.push(yaml.problem(['ports', i, 'vm'], `there is no VM "${port.vm}"; known: ${Object.keys(config.vms).join(', ') || 'none (add it under vms)'}`));
     }
   });
+  for (const { port, path, message } of checkPorts(config.ports as unknown as SwitchPortConfig[])) {
+    const at = path.map((step) => (/^\d+$/.test(step) ? Number(step) : snake(step)));
+    problems.push(yaml.problem(['ports', port, ...at], message));
+  }
   checkMirrors(config, yaml, problems);
   checkRulePolicies(config, yaml, problems);
   checkDrivers(config, yaml, problems);

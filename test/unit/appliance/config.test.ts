@@ -34,6 +34,12 @@ const MISTAKES: readonly (readonly [string, string, string, RegExp])[] = [
   ['mirror of no port', `${PORTS}mirrors:\n  - { name: m, file: m.pcap, ports: [a, b] }\n`, '4:41', /no port "b"; known: a/],
   ['two mirrors in one file', `${PORTS}mirrors:\n  - { name: m, file: m.pcap }\n  - { name: n, file: m.pcap }\n`, '5:22', /mirrors\[0\] writes to this file/],
   ['mirror file too small', `${PORTS}mirrors: [{ name: m, file: m.pcap, max_file_size: 1 KiB }]\n`, '3:51', /at least 4096/],
+  ['SpoofGuard without a MAC', 'ports:\n  - { name: a, type: tap, device: t0, security: { spoof_guard: { mode: auto } } }\n', '2:64', /needs the mac/],
+  ['no address', 'ports:\n  - { name: a, type: tap, device: t0, ips: [10.0.0.300] }\n', '2:45', /"10.0.0.300" is not an IP address/],
+  ['no subnet', 'ports:\n  - { name: a, type: tap, device: t0, mac: "02:00:00:00:00:01", security: { spoof_guard: { authorised: [10.0.0.0/40] } } }\n', '2:105', /prefix length/],
+  ['wire to nowhere', 'ports:\n  - { name: a, type: tap, device: t0, forward_to: b }\n', '2:51', /no port "b"; known: a/],
+  ['VLAN range the wrong way round', 'ports:\n  - { name: a, type: tap, device: t0, vlan: { mode: trunk, allowed: ["20-10"] } }\n', '2:5', /ends before it starts/],
+  ['no filter', `${PORTS}mirrors: [{ name: m, file: m.pcap, filter: "tcp porz 1" }]\n`, '3:44', /column 5: "porz"/],
   ['mirror that stays empty', `${PORTS}mirrors: [{ name: m, file: m.pcap, dropped_only: true, direction: out }]\n`, '3:67', /would stay empty/],
 ];
 
