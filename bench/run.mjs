@@ -121,6 +121,8 @@ try {
     lines('Replay of generated traffic', 'replay', ['dist/bench/replay.js']),
     lines('Replay of generated traffic, shipped rules', 'replay', ['dist/bench/replay.js', ...ruleArgs]),
     lines('Garbage collection under load', 'gc', ['dist/bench/gc.js', '--seconds', '10']),
+    lines('Boot storm: many VMs, one image', 'storm', ['dist/bench/boot-storm.js']),
+    lines('Integrity baseline and check', 'integrity', ['dist/bench/integrity.js']),
     lines('What the driver costs inside a VM: tar', 'driver', ['dist/bench/driver-overhead.js']),
     lines('What the driver costs inside a VM: a build', 'driver', ['dist/bench/driver-overhead.js', '--work', 'build']),
     lines('Decoding', 'decode', ['dist/bench/decode.js']),
