@@ -42,6 +42,7 @@ const ADVICE = {
   defrag_budget: 'One VM sends so many fragments that its share is used up; the others are not concerned. Look for the VM in the `vm` label. `defrag.max_share_percent`, or `budget.fragment_memory` of the VM.',
   flow_budget: 'One VM has opened so many connections, all of them alive, that its share is used up. `flow.max_share_percent`, or `budget.flows` of the VM. Look at `drawbridge_port_flows`.',
   flow_half_open_budget: 'One VM opens TCP connections that nobody completes: a SYN flood or a scan, or a service that is down. `flow.half_open_share_percent`, or `budget.half_open` of the VM. Look at `drawbridge_port_half_open_flows`.',
+  flow_tunnel_depth: '`flow.max_tunnel_depth`. Deeper tunnels than four are never followed and are `decode_malformed`.',
   flow_rate_budget: 'Only with `flow.new_per_second`, or `budget.new_flows_per_second` of the VM.',
   flow_table_full: 'Look at `drawbridge_flows`, `drawbridge_flows_evicted_total` and who opens them. A flood is held to `flow.max_share_percent` of one port. Otherwise raise `flow.max` (see tuning.md).',
   flow_dropped: 'Look for the event that condemned the flow: search `eve.json` for its `flow_id`. It is an `alert` with `action: blocked` shortly before.',

@@ -66,6 +66,10 @@ export interface DataPlaneParts extends ReplaceableParts {
   readonly portVm: Int32Array;
   /** Packets that belong to no connection are dropped even where no firewall policy asks. */
   readonly strict: boolean;
+  /** As `strict`, for packets inside tunnels. */
+  readonly strictTunnels: boolean;
+  /** Tunnels in tunnels that may pass; 0 = no tunnel may. */
+  readonly maxTunnelDepth: number;
   /** Drop rules drop. */
   readonly enforce: boolean;
   readonly exceptions: Exceptions;
@@ -292,6 +296,10 @@ export class DataPlane implements Inspector, StreamSink {
   #judgeInner(outer: PacketView): number {
     const inner = this.#inner[outer.tunnelDepth]!;
     if (!decodeInner(outer, inner)) return Verdict.NONE;
+    if (inner.tunnelDepth > this.#p.maxTunnelDepth) {
+      outer.reason = DropReason.flow_tunnel_depth;
+      return Verdict.DROP;
+    }
     const verdict = this.#judgeTunnelled(inner);
     if (isDrop(verdict)) {
       outer.reason = inner.reason;
@@ -315,6 +323,7 @@ export class DataPlane implements Inspector, StreamSink {
       inner.reason = DropReason.flow_dropped;
       return Verdict.DROP;
     }
+    if (ct === CtState.INVALID && p.strictTunnels) return Verdict.DROP;
     inner.reason = 0;
     if ((ct === CtState.NEW || ct === CtState.RELATED) && inner.flowId < 0 && p.tracker.commit(inner) < 0) inner.reason = 0;
     const verdict = this.#inspectFlow(inner, ct);

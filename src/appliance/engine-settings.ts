@@ -4,6 +4,7 @@
  * they do there.
  */
 import { CONNTRACK_TIMEOUTS, HELPERS, type FlowTimeouts, type Helper } from '../flow/index.js';
+import { MAX_TUNNEL_DEPTH } from '../packet/index.js';
 import type { Config } from './config/load.js';
 import { parseSize } from './config/size.js';
 import { timeoutsOf } from './config/timeouts.js';
@@ -14,6 +15,9 @@ export interface EngineSettings {
   enforce: boolean;
   /** Packets that connection tracking or reassembly cannot place are dropped. */
   strict: boolean;
+  /** As strict, for packets inside tunnels. */
+  strictTunnels: boolean;
+  maxTunnelDepth: number;
   /** Packets whose checksum is wrong are dropped, as their receiver would; captures often hold unfinished ones. */
   verifyChecksums: boolean;
   midstream: boolean;
@@ -48,6 +52,8 @@ export function replaySettings(): EngineSettings {
   return {
     enforce: false,
     strict: false,
+    strictTunnels: false,
+    maxTunnelDepth: MAX_TUNNEL_DEPTH,
     verifyChecksums: false,
     midstream: false,
     asyncOneside: false,
@@ -78,6 +84,8 @@ export function settingsOf(config: Config): EngineSettings {
     ...replaySettings(),
     enforce: true,
     strict: config.flow.strict,
+    strictTunnels: config.flow.strict && config.flow.strict_tunnels,
+    maxTunnelDepth: config.flow.max_tunnel_depth,
     verifyChecksums: true,
     streamInline: true,
     midstream: config.stream.midstream,

@@ -216,6 +216,8 @@ export class Session implements RefusalHandler {
       portVm: Int32Array.from(o.ports, (p) => p.vm),
       ...failOpen(o.ports),
       strict: s.strict,
+      strictTunnels: s.strictTunnels,
+      maxTunnelDepth: s.maxTunnelDepth,
       enforce: s.enforce,
       exceptions: exceptionsOf(s.exceptions),
       verifyChecksums: Uint8Array.from(o.ports, (p) => Number(s.verifyChecksums && p.config.passive !== true)),

@@ -335,7 +335,7 @@ export class FlowTable extends FlowRecords {
       const id = this.#hand;
       this.#hand = id + 1 < this.capacity ? id + 1 : 0;
       const at = id * R.R_STRIDE;
-      if (r[at + R.R_META] === 0 || !isExpendable(r[at + R.R_STATE] & R.S_STATE) || this.#rowOf(at) !== row) continue;
+      if (r[at + R.R_META] === 0 || !isExpendable(r[at + R.R_STATE] & R.S_STATE, r[at + R.R_PACKETS_B] !== 0) || this.#rowOf(at) !== row) continue;
       candidates++;
       if (victim < 0 || r[at + R.R_LAST] < r[victim * R.R_STRIDE + R.R_LAST]) victim = id;
     }

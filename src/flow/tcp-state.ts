@@ -52,7 +52,8 @@ export function isHalfOpen(state: number): boolean {
 }
 
 /** Worth least when the table is full: nobody answered yet, or both ends are done. */
-export function isExpendable(state: number): boolean {
+export function isExpendable(state: number, answered: boolean): boolean {
+  if (state >= FlowState.ICMP) return !answered;
   return state <= FlowState.SYN_RECV || (state >= FlowState.LAST_ACK && state <= FlowState.UDP_NEW);
 }
 

@@ -60,6 +60,7 @@ const rows = [
   ['flow_budget', 'flow', "The VM's share of the flow table is used up."],
   ['flow_half_open_budget', 'flow', 'The VM has as many unfinished TCP handshakes open as it may.'],
   ['flow_rate_budget', 'flow', 'The VM opens more new flows per second than it may.'],
+  ['flow_tunnel_depth', 'flow', 'A tunnel, or more tunnels inside one another than may pass.'],
   // firewall
   ['firewall_deny', 'firewall', 'A Deny rule matched.'],
   ['firewall_out_of_allowed', 'firewall', 'No Allow rule matched in a direction that has Allow rules (Out Of Allowed Policy).'],

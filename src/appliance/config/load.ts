@@ -77,7 +77,7 @@ export interface Config {
   };
   readonly web: WebConfig;
   readonly stream: { readonly memcap: number; readonly depth: number; readonly midstream: boolean; readonly max_share_percent: number; readonly overlap: 'rewrite' | 'drop' };
-  readonly flow: { readonly max: number; readonly max_share_percent: number; readonly half_open_share_percent: number; readonly new_per_second: number; readonly timeouts: TimeoutSetting; readonly helpers: readonly Helper[]; readonly strict: boolean };
+  readonly flow: { readonly max: number; readonly max_share_percent: number; readonly half_open_share_percent: number; readonly new_per_second: number; readonly timeouts: TimeoutSetting; readonly helpers: readonly Helper[]; readonly strict: boolean; readonly strict_tunnels: boolean; readonly max_tunnel_depth: number };
   readonly exception_policy: ExceptionSettings;
   readonly defrag: { readonly memcap: number; readonly max_datagrams: number; readonly max_share_percent: number; readonly timeout_seconds: number; readonly min_first_fragment: number; readonly min_offset: number };
   readonly events: { readonly file: string; readonly types: readonly string[]; readonly rotate: number; readonly keep: number; readonly drops_per_second: number; readonly stats_seconds: number };

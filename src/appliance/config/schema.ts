@@ -6,6 +6,7 @@ import { driversSchema, filesSchema, vmDriverSchema, vmFilesSchema } from '../..
 import { firewallSchema } from '../../firewall/index.js';
 import { webSchema } from '../../web/index.js';
 import { HELPERS } from '../../flow/index.js';
+import { MAX_TUNNEL_DEPTH } from '../../packet/index.js';
 import { EXCEPTION_POINTS, EXCEPTION_WORDS, PACKET_EXCEPTION_WORDS, PACKET_POINTS } from '../exceptions.js';
 import { MAX_TIMEOUT, TIMEOUT_KEYS } from './timeouts.js';
 import { portSection } from './port-section.js';
@@ -222,6 +223,8 @@ export const configSchema: JsonSchema = {
           ],
         },
         helpers: { type: 'array', uniqueItems: true, items: { enum: [...HELPERS] }, default: [...HELPERS], description: 'Protocols whose data connections pass as related when their control connection (which must be inspected) announces them: FTP with the client opening (passive) or the server (active), TFTP. A deny rule still stops them.' },
+        strict_tunnels: { type: 'boolean', default: true, description: 'The same for packets inside GRE, VXLAN, Geneve, IP-in-IP and Teredo, with `strict`. False where only one direction of a tunnel comes by.' },
+        max_tunnel_depth: { type: 'integer', minimum: 0, maximum: MAX_TUNNEL_DEPTH, default: MAX_TUNNEL_DEPTH, description: 'Tunnels inside one another that may pass; 0 = no tunnel may.' },
         strict: { type: 'boolean', default: true, description: 'Packets that belong to no connection or lie outside the TCP window are dropped; false only counts them.' },
       },
     },

@@ -287,3 +287,15 @@ test('a settled flow gives its object back, keeps what reports want, and gets no
   t.false(pool.isSettled(view.flowId));
   t.is(pool.appProtoOf(view.flowId), '');
 });
+
+test('full: ICMP and other flows nobody answered make room, answered ones do not', (t) => {
+  const table = new FlowTable({ capacity: 8, seed: 1 });
+  for (let i = 0; i < 8; i++) open(table, 100 + i, 7, FlowState.ICMP, 900 + i);
+  const answer = udp(1, 53, 100);
+  answer.wireLen = 98;
+  const first = table.find(udp(0, 100, 53));
+  table.account(first, 1, answer);
+  const late = open(table, 1, 7, FlowState.ICMP);
+  t.true(late >= 0);
+  t.is(table.find(udp(0, 100, 53)), first, 'the answered one is still there');
+});
