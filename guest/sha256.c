@@ -38,7 +38,7 @@ static void blocks_plain(uint32_t h[8], const uint8_t *data, size_t count) {
   }
 }
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(NO_SHA_INSTRUCTIONS)
 #include <cpuid.h>
 #include <immintrin.h>
 
@@ -80,7 +80,7 @@ static bool have_sha_ni(void) {
 #endif
 
 static void blocks(uint32_t h[8], const uint8_t *data, size_t count) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(NO_SHA_INSTRUCTIONS)
   static int known;  // the same answer from every thread
   if (known == 0) known = have_sha_ni() ? 1 : 2;
   if (known == 1) {
