@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { built, root } from './markdown.mjs';
+import { built, root, table } from './markdown.mjs';
 
 const { PcapWriter, buildArpFrame, finishIpv4, parseIp, parseMac, putEthernet, putIcmp, putIpv4, putTcp, putUdp } = await built('packet/index.js');
 
@@ -223,9 +223,16 @@ async function record() {
 
 let recorded;
 
-/** Names of all event types, for the list of blocks that must be there. */
+/** Event types that have an example of their own. */
 export async function eventTypes() {
-  return (await built('appliance/events/eve.js')).EVENT_TYPES;
+  const { EVENT_TYPES, PROTOCOL_EVENTS } = await built('appliance/events/eve.js');
+  return EVENT_TYPES.filter((type) => !(type in PROTOCOL_EVENTS));
+}
+
+/** The others, with what they hold. */
+export async function protocolEvents() {
+  const { PROTOCOL_EVENTS } = await built('appliance/events/eve.js');
+  return table(['`event_type`', 'one event for'], Object.entries(PROTOCOL_EVENTS).map(([type, what]) => [`\`${type}\``, what]));
 }
 
 /** @param selector an event type, or `type key=value` to choose by a field of the object of that name */

@@ -1,7 +1,7 @@
 /** What can stand in a generated block of docs/*.md, and the files that are generated whole. */
 import { flowTimeouts, ruleVariables, schemaText, setting, settingNames } from './configuration.mjs';
 import { dropReasonSections, dropReasonIndex } from './drop-reasons.mjs';
-import { event, eventTypes, explain } from './events.mjs';
+import { event, eventTypes, explain, protocolEvents } from './events.mjs';
 import { metrics } from './metrics.mjs';
 import { appLayerEvents, decodeEvents, protocolTable, streamEvents } from './rule-events.mjs';
 import { SECLANG_TABLES, seclang } from './seclang.mjs';
@@ -19,6 +19,7 @@ export const BLOCKS = {
   'flow-timeouts': flowTimeouts,
   metrics,
   event,
+  'protocol-events': protocolEvents,
   explain,
   seclang,
 };
@@ -30,5 +31,5 @@ export const FILES = { 'schema/drawbridge.schema.json': schemaText };
 export async function requiredBlocks() {
   const settings = (await settingNames()).map((name) => `setting ${name}`);
   const events = (await eventTypes()).map((type) => `event ${type}`);
-  return ['drop-reasons', 'decode-events', 'stream-events', 'app-layer-events', 'protocols', 'rule-variables', 'flow-timeouts', 'metrics', ...settings, ...events, ...SECLANG_TABLES.map((name) => `seclang ${name}`)];
+  return ['drop-reasons', 'decode-events', 'protocol-events', 'stream-events', 'app-layer-events', 'protocols', 'rule-variables', 'flow-timeouts', 'metrics', ...settings, ...events, ...SECLANG_TABLES.map((name) => `seclang ${name}`)];
 }

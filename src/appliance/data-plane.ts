@@ -36,6 +36,9 @@ export interface RefusalHandler {
   refused(view: PacketView, flow: Flow | null): void;
   /** A source was caught at reconnaissance. */
   recon(view: PacketView, kind: ReconKind): void;
+  /** The decoder or connection tracking found something odd about the packet; asked for only where `noticesAnomalies`. */
+  anomalies(view: PacketView, flow: Flow | null): void;
+  readonly noticesAnomalies: boolean;
   /** An engine threw while judging the packet. */
   engineError(view: PacketView, error: unknown): void;
   /** Both ends of a connection have closed it and every byte was judged. */
@@ -90,7 +93,11 @@ export class DataPlane implements Inspector, StreamSink {
   /** Flow of the packet at hand, for reports. */
   #flow: Flow | null = null;
 
+  /** Somebody reads about anomalies. */
+  readonly #anomalies: boolean;
+
   constructor(parts: DataPlaneParts) {
+    this.#anomalies = parts.refusals.noticesAnomalies;
     this.#p = parts;
   }
 
@@ -117,6 +124,7 @@ export class DataPlane implements Inspector, StreamSink {
       if (isDrop(verdict)) this.#condemn(view);
     }
     view.verdict = verdict;
+    if (this.#anomalies && (view.eventCount > 0 || (view.proto === PROTO_TCP && view.flowId >= 0))) this.#p.refusals.anomalies(view, this.#flow);
     if (isDrop(verdict)) this.#p.refusals.refused(view, this.#flow);
     if (this.tracer !== null) traceVerdict(this.tracer, view);
     return verdict;

@@ -4,11 +4,11 @@
  */
 import { adviseHugePages } from '@drawbridge/native';
 import {
-  Budgets, ConnTrack, Defragmenter, EndCause, Expectations, FlowPool, FlowTable, M_ALERTED, S_DROPPED, StreamEngine, type Budget, type Flow,
+  Budgets, ConnTrack, Defragmenter, EndCause, Expectations, FlowPool, FlowTable, M_ALERTED, STREAM_EVENTS, S_DROPPED, StreamEngine, type Budget, type Flow,
 } from '../flow/index.js';
 import { Firewall, FirewallState, RECON_NAMES, ReconKind, Rejecter, type FirewallPolicy } from '../firewall/index.js';
 import { Ips, PortPolicies, type RuleBitmaps, type RuleProfile, type RuleSet } from '../ips/index.js';
-import { D_STRIDE, D_TS_SEC, D_TS_USEC, FrameBatch, PacketView } from '../packet/index.js';
+import { DECODE_EVENTS, D_STRIDE, D_TS_SEC, D_TS_USEC, FrameBatch, PROTO_TCP, PacketView } from '../packet/index.js';
 import {
   Counters, DROP_REASONS, DropReason, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_ANSWERS_LIMITED, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED, G_FLOWS_EVICTED, G_FRAGMENTS,
   G_GENERATION, G_NORMALISED, G_PCRE_LIMIT, G_RULES, G_STREAM_BYTES, G_STREAM_MEMCAP, G_UNINSPECTED_BYTES, G_WEB_BLOCKED, G_WEB_BODY_BYTES, G_WEB_EXEMPT, G_WEB_MATCHED, G_WEB_MEMCAP,
@@ -493,6 +493,18 @@ export class Session implements RefusalHandler {
     const detail = kind >= ReconKind.PORT_SCAN ? this.#firewallState?.recon.describe(view) : undefined;
     const scan = detail && { protocol: detail.protocol, filtered: detail.filtered, ports: detail.ports, refused: detail.refused, hosts: detail.hosts, rejects: detail.rejects, open_ports: detail.openPorts };
     this.eve.firewall(view, 'recon', { detection: RECON_NAMES[kind], blocked_seconds: blocks ? this.#reconBlockSeconds : 0, ...(scan === undefined ? {} : { scan }) });
+  }
+
+  get noticesAnomalies(): boolean {
+    return this.eve.logsAnomalies;
+  }
+
+  anomalies(view: PacketView, flow: Flow | null): void {
+    const facts = flow ?? (view.flowId >= 0 ? this.#facts(view.flowId) : null);
+    for (let i = 0; i < view.eventCount; i++) this.eve.anomaly(view, facts, 'decode', DECODE_EVENTS[view.events[i]!]!.name);
+    if (view.proto !== PROTO_TCP || view.flowId < 0) return;
+    const { ids, count } = this.#tracker.events;
+    for (let i = 0; i < count; i++) this.eve.anomaly(view, facts, 'stream', STREAM_EVENTS[ids[i]!]!);
   }
 
   engineError(view: PacketView, error: unknown): void {

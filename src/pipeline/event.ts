@@ -58,6 +58,8 @@ export interface EventOutput {
   drop(view: PacketView, flow: FlowFacts | null): void;
   /** False when no transaction is written anywhere: their records, which cost more than their parsing, are then not made. */
   readonly logsTransactions: boolean;
+  /** Transferred files are written. */
+  readonly logsFiles?: boolean;
   /** A transaction is complete enough to be logged. */
   transaction(view: PacketView | null, flow: FlowFacts, record: TransactionRecord): void;
   /** Protocol anomaly: decoder, stream or application-layer event by its Suricata name. */

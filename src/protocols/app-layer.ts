@@ -10,6 +10,7 @@ import type { PacketView } from '../packet/packet-view.js';
 import type { EventOutput } from '../pipeline/index.js';
 import type { HttpObserver } from './http-observer.js';
 import { HttpTransaction } from './http1/index.js';
+import { printable } from './bytes.js';
 import { PROBE_MORE, PROBE_YES, type AppParser } from './parser.js';
 import { ProbeTable } from './probe-table.js';
 import { ProtocolRegistry } from './registry.js';
@@ -440,11 +441,33 @@ export class AppLayer {
     list.length = kept;
   }
 
+  #logFiles(view: PacketView | null, flow: Flow, tx: Transaction): void {
+    for (const file of tx.files ?? []) {
+      const { total, complete } = file.content;
+      if (total === 0) continue;
+      const magic = file.magic();
+      // Hashing all that is transferred would cost more than all the rest.
+      const digest = file.store ? file.digest('sha256') : null;
+      const body = {
+        filename: printable(file.name, 0, file.name.length),
+        ...(magic === null ? {} : { magic: printable(magic, 0, magic.length) }),
+        gaps: false,
+        state: complete ? 'CLOSED' : 'TRUNCATED',
+        ...(digest === null ? {} : { sha256: Buffer.from(digest).toString('hex') }),
+        stored: file.store,
+        size: total,
+        tx_id: tx.id,
+      };
+      this.#output.transaction(view, flow, { type: 'fileinfo', body, toServer: file.toServer });
+    }
+  }
+
   #logOne(view: PacketView | null, flow: Flow, tx: Transaction): void {
     if (tx.logged) return;
     tx.logged = true;
     if (this.files !== null && tx.files !== null) endFiles(this.files, flow, tx);
     if (view !== null && tx.events !== null) for (const name of tx.events) this.#output.anomaly(view, flow, 'applayer', name);
+    if (this.#output.logsFiles === true) this.#logFiles(view, flow, tx);
     if (!this.#output.logsTransactions) return;
     const record = tx.record();
     if (record === null) return;

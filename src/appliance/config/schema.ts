@@ -9,6 +9,7 @@ import { HELPERS } from '../../flow/index.js';
 import { MAX_TUNNEL_DEPTH } from '../../packet/index.js';
 import { EXCEPTION_POINTS, EXCEPTION_WORDS, PACKET_EXCEPTION_WORDS, PACKET_POINTS } from '../exceptions.js';
 import { MAX_TIMEOUT, TIMEOUT_KEYS } from './timeouts.js';
+import { EVENT_TYPES } from '../events/eve.js';
 import { portSection } from './port-section.js';
 import type { JsonSchema } from './validate.js';
 
@@ -262,13 +263,13 @@ export const configSchema: JsonSchema = {
         types: {
           type: 'array',
           uniqueItems: true,
-          items: { enum: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'web', 'anti_malware', 'file_scan', 'fileinfo', 'integrity'] },
+          items: { enum: [...EVENT_TYPES, 'anti_malware', 'file_scan', 'integrity'] },
           default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon', 'switch', 'web', 'anti_malware', 'file_scan', 'fileinfo', 'integrity'],
           description: 'Event types written.',
         },
         rotate: size('Start a new file once this one is larger; 0 = never.', '256 MiB'),
         keep: { type: 'integer', minimum: 0, maximum: 100, default: 5, description: 'Rotated files kept.' },
-        drops_per_second: { type: 'integer', minimum: 0, maximum: 1_000_000, default: 100, description: 'Drop events per second for drops that no rule caused; those a rule caused are always written, and the counters count all.' },
+        drops_per_second: { type: 'integer', minimum: 0, maximum: 1_000_000, default: 100, description: 'Drop events per second for drops that no rule caused, and anomaly events per second; drops a rule caused are always written, and the counters count all.' },
         stats_seconds: { type: 'integer', minimum: 1, maximum: 3600, default: 30, description: 'Interval of `stats` events.' },
       },
     },

@@ -9,7 +9,29 @@ import { eveTime } from './event-time.js';
 import { ipProtocolName } from './ip-protocol-name.js';
 import type { EventSink } from './sink.js';
 
-export const EVENT_TYPES = ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'web'] as const;
+/** Event types of protocols with a short record of each exchange, and what it holds. Fields have Suricata's names. */
+export const PROTOCOL_EVENTS = {
+  fileinfo: 'a transferred file: name, kind, size, state; SHA-256 when a rule has `filestore`',
+  smb: 'a command: dialect, file, share, NTLM user, named pipe call',
+  dcerpc: 'a call: interface, operation, sizes',
+  nfs: 'a call: version, procedure, file',
+  ftp_data: 'a file transfer of FTP: name, command',
+  tftp: 'a request: packet type, file, mode',
+  mqtt: 'a message: type, flags, client, topic, payload size',
+  sip: 'a request or response: method, URI, status',
+  dhcp: 'a message: type, client, times',
+  snmp: 'a message: version, community or user, type',
+  krb5: 'a message: type, names, realm, encryption, error',
+  ike: 'a message: version, exchange, initiator and responder, proposals',
+  rdp: 'a connection request or answer: cookie',
+  rfb: 'a VNC session: versions, authentication, name of the desktop',
+  quic: 'an Initial packet: version, SNI, user agent, fingerprints',
+  modbus: 'a request and its response: unit, function, exception',
+  dnp3: 'a message: function, objects, indications',
+  enip: 'a message: command, status, services',
+} as const;
+
+export const EVENT_TYPES = ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'web', ...(Object.keys(PROTOCOL_EVENTS) as (keyof typeof PROTOCOL_EVENTS)[])] as const;
 /** Event types that are no records of application transactions. */
 const OTHER_TYPES: readonly string[] = ['alert', 'drop', 'flow', 'anomaly', 'stats', 'firewall', 'recon', 'switch', 'web'];
 export type EventType = (typeof EVENT_TYPES)[number];
@@ -91,15 +113,23 @@ export class EveWriter implements EventOutput, WebEventOutput {
   /** Drop events not written because of the rate limit (the counters still have them). */
   dropsSampled = 0;
   readonly logsTransactions: boolean;
+  readonly logsFiles: boolean;
+  readonly logsAnomalies: boolean;
   /** Drop events are written: false saves gathering what they say. */
   readonly logsDrops: boolean;
   readonly #o: EveOptions;
+  /** Anomalies not written because of the rate limit. */
+  anomaliesSampled = 0;
+  #anomalySecond = 0;
+  #anomaliesThisSecond = 0;
   #dropSecond = 0;
   #dropsThisSecond = 0;
 
   constructor(options: EveOptions) {
     this.#o = options;
     this.logsTransactions = [...options.types].some((type) => !OTHER_TYPES.includes(type));
+    this.logsFiles = options.types.has('fileinfo');
+    this.logsAnomalies = options.types.has('anomaly');
     this.logsDrops = options.types.has('drop');
   }
 
@@ -198,7 +228,11 @@ export class EveWriter implements EventOutput, WebEventOutput {
   }
 
   anomaly(view: PacketView, flow: FlowFacts | null, layer: 'decode' | 'stream' | 'applayer', name: string): void {
-    if (!this.#o.types.has('anomaly')) return;
+    if (!this.logsAnomalies) return;
+    if (!this.#anomalyAllowed(view.tsSec)) {
+      this.anomaliesSampled++;
+      return;
+    }
     const e = this.#header(view, flow, 'anomaly');
     e['anomaly'] = { type: layer, event: name };
     this.#emit(e, false);
@@ -270,6 +304,14 @@ export class EveWriter implements EventOutput, WebEventOutput {
 
   flush(): void {
     this.#o.sink.flush();
+  }
+
+  #anomalyAllowed(sec: number): boolean {
+    if (sec !== this.#anomalySecond) {
+      this.#anomalySecond = sec;
+      this.#anomaliesThisSecond = 0;
+    }
+    return ++this.#anomaliesThisSecond <= this.#o.dropEventsPerSecond;
   }
 
   #dropAllowed(sec: number): boolean {
