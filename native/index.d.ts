@@ -74,7 +74,7 @@ export class IoLoop {
   /** errno of the port's last failed receive (5 EIO, 100 ENETDOWN, 77 EBADFD: the device is gone), 0 if none. */
   portError(index: number): number;
   /**
-   * Receive up to batchSize frames, fairly over the ready ports, packed from the start of the arena in ascending
+   * Receive up to batchSize frames, fairly over the ready ports (while several are active in one short round over them), packed from the start of the arena in ascending
    * order (64-byte aligned, with 64 bytes in front; a frame whose VLAN tag the kernel had removed starts 4 bytes
    * earlier). Fills descriptor rows 0..n-1 including the capture time (one clock read per batch).
    * @param timeoutMs 0 = poll, -1 = block until a frame or a wake

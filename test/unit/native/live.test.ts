@@ -295,12 +295,13 @@ live('a flooded port leaves room in every batch for the others', (t) => {
   };
   send(lab.a, 60);
   send(lab.b, 3);
-  t.is(loop.rx(0), 8);
-  const ports = Array.from({ length: 8 }, (_, row) => batch.desc[row * D_STRIDE + D_PORT]);
+  const first = loop.rx(0);
+  t.true(first >= 6 && first <= 8, `${first} frames: one round over both, as both are active`);
+  const ports = Array.from({ length: first }, (_, row) => batch.desc[row * D_STRIDE + D_PORT]);
   t.true(ports.filter((p) => p === 1).length >= 3, `the quiet port has its share of the first batch: ${ports}`);
   let rest = 0;
   for (let n = loop.rx(0); n > 0; n = loop.rx(0)) rest += n;
-  t.true(rest >= 55, `${rest} more frames follow`);
+  t.true(first + rest >= 63, `${rest} more frames follow`);
 });
 
 live('errors of a port: down, deleted, MTU', (t) => {
