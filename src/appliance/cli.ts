@@ -77,6 +77,18 @@ export async function main(argv: readonly string[]): Promise<number> {
     });
 
   program
+    .command('trace')
+    .description('what would happen to a packet from a port, stage by stage; nothing is sent, no appliance needs to run')
+    .argument('<port>', 'port the packet comes from; it needs a mac in the configuration')
+    .argument('<packet>', 'e.g. "tcp 10.0.0.20:40000 > 10.0.0.10:80 syn", "udp [fd00::1]:5000 > [fd00::2]:53", "icmp A > B", "arp A > B"')
+    .option('-c, --config <file>', 'configuration file', 'drawbridge.yaml')
+    .option('--to <port>', 'port that has the destination (default: the one whose ips has it, else a stranger)')
+    .action(async (port: string, packet: string, o: { config: string; to?: string }) => {
+      const { trace } = await import('./commands/trace.js');
+      code = await trace(port, packet, o);
+    });
+
+  program
     .command('lab')
     .description('build three VMs on TAP ports (web server, client, attacker), attack, and show what was stopped')
     .option('--once', 'tear down and exit after the story; so it does when standard output is no terminal', false)
