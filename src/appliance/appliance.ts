@@ -224,7 +224,7 @@ export class Appliance {
       const inForce = new Promise<number>((settle, reject) => {
         this.#reloading = { settle, reject };
       });
-      this.#order({ type: 'reload', generation, text: candidate.text, sources: candidate.sources, databases: candidate.databases });
+      this.#order({ type: 'reload', generation, text: candidate.text, sources: candidate.sources, databases: candidate.databases, web: candidate.web });
       this.rules = await inForce;
       this.generation = generation;
       this.config = candidate.config;

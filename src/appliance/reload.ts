@@ -10,11 +10,13 @@ import { compileFirewall } from './build.js';
 import { parseConfig, type Config } from './config/load.js';
 import { formatProblem } from './config/problem.js';
 import type { CompilerInput, CompilerOutput } from './rule-compiler.js';
+import { webIsOn } from './web-rules.js';
 
 /** Sections that a running data plane can change. All others need a restart. */
-const RELOADED = new Set(['firewall', 'ips', 'vms']);
-const RELOADED_VM = new Set(['tenant', 'firewall', 'ips', 'ips_policy', 'failure', 'driver']);
+const RELOADED = new Set(['firewall', 'ips', 'vms', 'web']);
+const RELOADED_VM = new Set(['tenant', 'firewall', 'ips', 'ips_policy', 'web', 'failure', 'driver']);
 /** Settings of these that it cannot. */
+const FIXED_WEB = ['hold', 'hold_bytes', 'hold_timeout_ms'] as const;
 const FIXED_IPS = ['enabled', 'max_alerts_per_packet', 'cache'] as const;
 
 /** A rule file as both threads see it. */
@@ -30,6 +32,8 @@ export interface Candidate {
   readonly sources: readonly SharedSource[];
   readonly databases: ReadonlyMap<string, Uint8Array<SharedArrayBuffer>>;
   readonly refusals: readonly Refusal[];
+  /** See webFingerprint; '' without web protection. */
+  readonly web: string;
 }
 
 /** Why nothing was changed: lines for people. */
@@ -54,12 +58,14 @@ export async function prepareReload(file: string, current: Config, known: Readon
   const fixed = changesThatNeedARestart(current, config);
   if (fixed.length > 0) throw new ReloadRefused([`${file}: a change of ${fixed.join(', ')} needs a restart`]);
   const sources = config.ips.enabled ? loaded.ruleFiles.map((path): SharedSource => ({ file: path, text: shared(readBytes(path)) })) : [];
-  const { refusals, databases } = await compileBeside({ file, text, sources });
+  const { refusals, databases, web } = await compileBeside({ file, text, sources });
+  if (web !== null && web.problems.length > 0) throw new ReloadRefused(web.problems);
+  if (web !== null && web.refusals.length > 0 && config.ips.reload === 'all-or-nothing') throw new ReloadRefused(web.refusals);
   const fresh = refusals.filter((refusal) => !known.has(refusalKey(refusal)));
   if (fresh.length > 0 && config.ips.reload === 'all-or-nothing') {
     throw new ReloadRefused([...fresh.map(formatRefusal), `${fresh.length} rules are refused that were not before (ips.reload: skip-refused loads the others)`]);
   }
-  return { text, config, sources, databases, refusals };
+  return { text, config, sources, databases, refusals, web: web?.fingerprint ?? '' };
 }
 
 /** What makes a refusal the same as one before, wherever the rule has moved in its file. */
@@ -73,7 +79,8 @@ function changesThatNeedARestart(before: Config, after: Config): string[] {
   const ips = FIXED_IPS.filter((key) => differ(before.ips[key], after.ips[key])).map((key) => `ips.${key}`);
   const names = Object.keys(after.vms);
   const vms = differ(Object.keys(before.vms), names) ? ['the list of vms'] : names.flatMap((name) => (differ(fixedVm(before, name), fixedVm(after, name)) ? [`vms.${name}`] : []));
-  return [...sections, ...ips, ...vms];
+  const web = webIsOn(before) !== webIsOn(after) ? ['web protection as a whole'] : FIXED_WEB.filter((key) => differ(before.web[key], after.web[key])).map((key) => `web.${key}`);
+  return [...sections, ...web, ...ips, ...vms];
 }
 
 /** The settings of a VM beside those that a reload changes. */

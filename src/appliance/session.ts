@@ -36,6 +36,8 @@ export interface PortPolicy {
   readonly rulePolicy?: string | undefined;
   readonly failOpenEngine: boolean;
   readonly failOpenSanity: boolean;
+  /** Are requests to its VM judged by web rules? Default off. */
+  readonly web?: WebMode;
 }
 
 /** All that a reload replaces. Immutable; the session takes it up between two batches. */
@@ -50,6 +52,8 @@ export interface PolicySnapshot {
   readonly vmPolicies: readonly (string | null)[];
   /** By port index. */
   readonly ports: readonly PortPolicy[];
+  /** Web protection; null = as it is. */
+  readonly web: SessionWeb | null;
 }
 
 export interface SessionPort extends PortPolicy {
@@ -57,8 +61,6 @@ export interface SessionPort extends PortPolicy {
   readonly port: Port;
   /** VM index, -1 = none. */
   readonly vm: number;
-  /** Are requests to its VM judged by web rules? Default off. */
-  readonly web?: WebMode;
   /** What its VM, or the port itself when it belongs to none, may take of the shared tables; ports of one VM say the same. */
   readonly budget?: Budget;
   /** A passive port that can send answers (resets, ICMP errors) by a way of its own. */
@@ -321,6 +323,8 @@ export class Session implements RefusalHandler {
       this.#firewall = firewall;
       throw error;
     }
+    this.#web?.replaceModes(next.ports.map((p) => p.web ?? 0));
+    if (next.web !== null) this.replaceWeb(next.web);
     this.plane.replacePolicy({ ips: this.#ips, firewall: this.#firewall, firewallState: this.#firewallState, ...failOpen(next.ports) });
     this.#announceGeneration();
   }
@@ -380,9 +384,9 @@ export class Session implements RefusalHandler {
     if (this.#ips !== null) c.set(G_PCRE_LIMIT, this.#ips.context.counters.pcreLimit);
   }
 
-  /** Judge web transactions that begin from now on by this; settings beside engine and policies stay. */
-  replaceWeb({ engine, policies, clock }: SessionWeb): void {
-    this.#web?.replaceEngine({ engine, policies, clock });
+  /** Judge web transactions that begin from now on by this; how requests are held stays as it is. */
+  replaceWeb(next: SessionWeb): void {
+    this.#web?.replaceEngine(next);
   }
 
   #publishWeb({ counters: w }: WebStage): void {

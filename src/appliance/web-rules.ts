@@ -2,6 +2,7 @@
  * From the `web` section to a rule engine and the policies over it. Order of what is loaded: the settings of the section, the
  * setup of the rule set, `rules_before`, the rule set, `rules`; later lines win, as anywhere in SecLang.
  */
+import { createHash } from 'node:crypto';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebEngine, WebMode, WebPolicies, engineDirectives, setupVariables, type EngineSetting, type PrefilterCache, type RuleSet, type RuleSource, type WebConfig, type WebOverride, type WebOverrideConfig } from '../web/index.js';
@@ -63,6 +64,13 @@ export type Prefiltering = { readonly cache: PrefilterCache } | 'none';
 
 export function compileWebEngine(sources: readonly RuleSource[], clock: () => number, prefiltering: Prefiltering): WebEngine {
   return WebEngine.compile(sources, { files: webRuleFiles, clock, ...(prefiltering === 'none' ? { prefilter: null } : { prefilterCache: prefiltering.cache }) });
+}
+
+/** Changes with everything that an engine is made of but the data files that rules name. */
+export function webFingerprint({ web }: Config, { ruleSet }: WebEngine): string {
+  const hash = createHash('sha256').update(JSON.stringify(web));
+  for (const file of ruleSet.files) hash.update(`\n${file}\n`).update(webRuleFiles.read(file));
+  return hash.digest('hex');
 }
 
 /** A database is not in the cache, and was not to be compiled. */

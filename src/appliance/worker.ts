@@ -28,7 +28,7 @@ import { readApprovals } from './approvals.js';
 import { SwitchControl, type SwitchAnswer, type SwitchRequest } from './switch-control.js';
 import { firewallPolicies, portPolicy, rulePolicySteps } from './snapshot.js';
 import type { WebCompilerInput, WebCompilerOutput } from './web-compiler.js';
-import { compileWeb, compileWebFromCache, webCache, webIsOn, webRefusals, type CompiledWeb } from './web-rules.js';
+import { compileWeb, compileWebFromCache, webCache, webFingerprint, webIsOn, webRefusals, type CompiledWeb } from './web-rules.js';
 
 export interface WorkerInput {
   /** The configuration file again: text, so that a file edited meanwhile cannot split the two halves. */
@@ -50,7 +50,7 @@ export type WorkerOrder =
   | { readonly type: 'stop' }
   | { readonly type: 'switch'; readonly id: number; readonly request: SwitchRequest }
   | { readonly type: 'block-source'; readonly words: readonly [number, number, number, number]; readonly seconds: number }
-  | { readonly type: 'reload'; readonly generation: number; readonly text: string; readonly sources: readonly RuleSource[]; readonly databases: ReadonlyMap<string, Uint8Array> };
+  | { readonly type: 'reload'; readonly generation: number; readonly text: string; readonly sources: readonly RuleSource[]; readonly databases: ReadonlyMap<string, Uint8Array>; readonly web: string };
 
 export type WorkerMessage =
   | { readonly type: 'ready'; readonly rules: number; readonly refusals: readonly Refusal[]; readonly wakeFd: number; readonly ports: readonly string[] }
@@ -119,7 +119,10 @@ function start(): void {
   const rules = config.ips.enabled ? compileRules(readRuleFiles(ruleFiles), registry, settings, cache) : null;
   const web = webIsOn(config) ? compileWebNow(config, webFiles, yaml) : null;
   if (web !== null && web.problems.length > 0) throw Object.assign(new Error(web.problems.map(formatProblem).join('\n')), { code: 'EINVAL' });
-  if (web !== null) sayWebRules(web);
+  if (web !== null) {
+    sayWebRules(web);
+    webInForce = webFingerprint(config, web.engine);
+  }
   const ring = new SpscRing(input.events);
   const sink = new RingSink(ring, sleeper());
   const counters = new Counters(config.ports.length, input.counters);
@@ -166,12 +169,18 @@ function compileWebNow(config: Config, webFiles: LoadedConfig['webFiles'], yaml:
   return ready === null ? { ...compileWeb(config, webFiles, yaml, 'none'), cold: true } : { ...ready, cold: false };
 }
 
+/** Fingerprint of the web rules in force, '' without web protection. */
+let webInForce = '';
+
 /** Have the pattern databases compiled beside the traffic, and take them up when they are there. */
 function warmWeb(session: Session, config: Config, webFiles: LoadedConfig['webFiles'], yaml: LocatedYaml): void {
   post({ type: 'log', text: 'pattern databases of the web rules are being compiled; until then each rule is searched for by itself' });
+  const compiledFor = webInForce;
   const helper = new Worker(new URL('./web-compiler.js', import.meta.url), { workerData: { file: input.file, text: input.text } satisfies WebCompilerInput });
   helper.unref();
   helper.on('message', (databases: WebCompilerOutput) => {
+    // A reload brought other rules, and their databases.
+    if (webInForce !== compiledFor) return;
     const ready = compileWebFromCache(config, webFiles, yaml, { load: (key) => databases.get(key) ?? null, store: () => undefined });
     if (ready !== null) session.replaceWeb(ready.session);
     post({ type: 'log', text: `pattern databases of the web rules are ${ready === null ? 'incomplete' : 'in use'}` });
@@ -310,8 +319,8 @@ class Reloader {
     this.#resumeAt = performance.now() + RELOAD_EVERY_MS;
   }
 
-  *#prepare({ generation, text, sources, databases }: Extract<WorkerOrder, { type: 'reload' }>): Steps<PolicySnapshot> {
-    const { config, yaml } = parseConfig(input.file, text);
+  *#prepare({ generation, text, sources, databases, web: fingerprint }: Extract<WorkerOrder, { type: 'reload' }>): Steps<PolicySnapshot> {
+    const { config, yaml, webFiles } = parseConfig(input.file, text);
     if (config === undefined) throw new Error(`${input.file} is not valid any more`);
     yield;
     const settings = { ...this.#settings, variables: settingsOf(config).variables };
@@ -319,7 +328,11 @@ class Reloader {
     const cache = { smallest: 1, load: (key: string) => databases.get(key) ?? null, store: () => undefined };
     const rules = config.ips.enabled ? yield* compileRulesInSteps(sources, this.#registry, settings, { cache, generation, previous: this.#rules ?? undefined }) : null;
     const rulePolicies = yield* rulePolicySteps(config, rules);
-    return { generation, rules, rulePolicies, firewall: compileFirewall(config, yaml).policy, vmPolicies: firewallPolicies(config), ports: config.ports.map((entry) => portPolicy(config, entry.vm)) };
+    yield;
+    // Only when something changed: this is one step of some tenths of a second.
+    const web = fingerprint === webInForce ? null : (compileWebFromCache(config, webFiles, yaml, cache) ?? compileWeb(config, webFiles, yaml, 'none'));
+    webInForce = fingerprint;
+    return { web: web?.session ?? null, generation, rules, rulePolicies, firewall: compileFirewall(config, yaml).policy, vmPolicies: firewallPolicies(config), ports: config.ports.map((entry) => portPolicy(config, entry.vm)) };
   }
 }
 

@@ -65,9 +65,10 @@ interface Rig {
   metrics(): Promise<Sample[]>;
 }
 
-async function build(t: ExecutionContext, web: string): Promise<Rig> {
+async function build(t: ExecutionContext, web: string, files: Readonly<Record<string, string>> = {}): Promise<Rig> {
   const ports = vms.map((v) => `  - { name: ${v.name}0, type: tap, device: ${v.tap}, up: false, vm: ${v.name}, mac: "${v.mac}", ips: [${v.ip}] }`);
   const dir = folder(t, {
+    ...files,
     'drawbridge.yaml': `vms: { server: {}, client: {} }\nports:\n${ports.join('\n')}\nips: { enabled: false }\nweb: ${web}\nmetrics: { listen: "127.0.0.1:0" }\n`,
     'upload.txt': 'A line of ordinary text about nothing in particular.\n'.repeat(40_000),
   });
@@ -183,4 +184,22 @@ live('detection lets everything pass and says what it would have blocked', async
   t.true((await rig.served()).startsWith('HEAD GET /item?id='));
   t.is(rig.events()[0]?.web?.action, 'would_block');
   t.true(rig.events()[0]!.rules!.some((r) => r.id === 942100));
+});
+
+live('a reload takes up an exclusion and other settings without losing a connection', async (t) => {
+  t.timeout(120_000);
+  const rig = await build(t, '{ engine: on, rules_before: [mine.conf] }', { 'mine.conf': '# nothing yet\n' });
+  const attack = (): Promise<Outcome> => rig.curl('-G', '--data-urlencode', `id=${SQL}`, `${URL}/item`);
+  t.is((await attack()).code, 56, 'reset');
+  const id = rig.events()[0]!.web!.transaction_id;
+  const tuned = await new Drawbridge(['web', 'tune', join(rig.dir, 'eve.json'), id, '-c', join(rig.dir, 'drawbridge.yaml'), '-o', 'mine.conf', '--days', '1']).ended;
+  t.is(tuned.code, 0, tuned.stderr);
+  t.regex(tuned.stdout, /cross-site-scripting +10\/10 -> 10\/10 +20\/20 -> 20\/20/);
+  const slow = rig.pieces('GET /slow HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: Mozilla/5.0\r\n', 'Accept: */*\r\nConnection: close\r\n', ...Array.from({ length: 15 }, (_, i) => `X-${i}: y\r\n`), '\r\n');
+  rig.run.child.kill('SIGHUP');
+  for (let i = 0; i < 600 && !/in force|generation 2/.test(rig.run.stderr); i++) await sleep(100);
+  t.regex(rig.run.stderr, /generation 2/);
+  t.is((await attack()).stdout, '<h1>welcome</h1>', rig.run.stderr);
+  t.is((await rig.curl('-G', '--data-urlencode', `other=${SQL}`, `${URL}/item`)).code, 56, 'other parameters are judged as before');
+  t.true((await slow).stdout.endsWith('<h1>welcome</h1>'), 'a request that was under way');
 });

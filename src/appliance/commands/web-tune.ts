@@ -146,6 +146,6 @@ function count({ before, after, attacks }: Coverage): string {
 }
 
 function whatNext(loaded: LoadedConfig, file: string, options: TuneOptions): string {
-  if (loaded.webFiles.before.includes(file)) return 'Restart the appliance to load it.';
-  return `Name it in web.rules_before of ${options.config}: ${relative(dirname(resolve(options.config)), file)}`;
+  if (loaded.webFiles.before.includes(file)) return 'drawbridge reload loads it.';
+  return `Name it in web.rules_before of ${options.config} (${relative(dirname(resolve(options.config)), file)}), then: drawbridge reload`;
 }

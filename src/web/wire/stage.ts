@@ -97,7 +97,7 @@ export class WebStage implements HttpObserver {
   /** Told in words what was decided; null while nobody asks. */
   trace: ((text: string) => void) | null = null;
   #o: WebStageOptions;
-  readonly #strictest: WebMode;
+  #strictest: WebMode;
   // The packet at hand.
   #view: PacketView | null = null;
   #mode: WebMode = WebMode.OFF;
@@ -114,8 +114,14 @@ export class WebStage implements HttpObserver {
   }
 
   /** Judge transactions that begin from now on by another engine. Call between two packets. */
-  replaceEngine(next: Pick<WebStageOptions, 'engine' | 'policies' | 'clock'>): void {
+  replaceEngine(next: Omit<WebStageOptions, 'events' | 'portModes' | 'vmNames' | 'enforce'>): void {
     this.#o = { ...this.#o, ...next };
+  }
+
+  /** Other modes for the ports. Call between two packets. */
+  replaceModes(modes: readonly WebMode[]): void {
+    this.#o = { ...this.#o, portModes: Uint8Array.from(modes) };
+    this.#strictest = Math.max(...modes, WebMode.OFF) as WebMode;
   }
 
   /** Is web traffic of this packet's connection judged? By the port of the server. */
