@@ -15,11 +15,9 @@
 static bool lost;  // tell the appliance as soon as there is room
 
 // Path of a directory handle; an O_PATH descriptor raises no event.
-static bool directory_path(const struct fanotify_event_info_fid *fid, int *mount, char path[MAX_PATH + 1]) {
-  uint64_t fsid;
-  memcpy(&fsid, &fid->fsid, sizeof fsid);
-  for (*mount = 0; *mount < policy.mount_count; (*mount)++) {
-    const struct mount *m = &policy.mounts[*mount];
+static bool directory_path(const struct fanotify_event_info_fid *fid, uint64_t fsid, char path[MAX_PATH + 1]) {
+  for (int i = 0; i < policy.mount_count; i++) {
+    const struct mount *m = &policy.mounts[i];
     if (m->fd < 0 || m->fsid != fsid) continue;
     const int dir = open_by_handle_at(m->fd, (struct file_handle *)(uintptr_t)fid->handle, O_PATH | O_CLOEXEC);
     if (dir < 0) continue;
@@ -64,13 +62,16 @@ static void change(const struct fanotify_event_metadata *e) {
   const struct fanotify_event_info_fid *fid = (const void *)((const uint8_t *)e + e->metadata_len);
   stats.notifications++;
   if (e->event_len < e->metadata_len + sizeof *fid || fid->hdr.info_type != FAN_EVENT_INFO_TYPE_DFID_NAME) return;
-  int mount;
-  if (!directory_path(fid, &mount, path)) return;  // the directory is gone as well
+  uint64_t fsid;
+  memcpy(&fsid, &fid->fsid, sizeof fsid);
+  if (!directory_path(fid, fsid, path)) return;  // the directory is gone as well
   const struct file_handle *handle = (const void *)fid->handle;
   const char *name = (const char *)handle->f_handle + handle->handle_bytes;
   const size_t at = strlen(path);
   if (strcmp(name, ".") != 0) snprintf(path + at, sizeof path - at, "%s%s", at > 1 ? "/" : "", name);
   if (strlen(path) > MAX_PATH) return;
+  const int mount = mount_of_change(fsid, path);
+  if (mount < 0 || !(policy.mounts[mount].events & MASK_CHANGES)) return;
   static const struct {
     uint64_t mask;
     uint8_t kind;

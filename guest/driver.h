@@ -86,6 +86,7 @@ struct mount {
   int fd;          // of the mount point, for handles of changed directories; -1 without
   uint64_t fsid;
   bool marked;
+  bool subtree;    // a directory inside a mount: only what is below it
 };
 struct policy {
   uint32_t epoch, heartbeat_ms;
@@ -115,6 +116,7 @@ bool marks_ignore(int fd);                        // the kernel repeats "allow" 
 void marks_unignore(int fd);
 void marks_forget(void);
 int mount_of(const struct stat *st, int fd);      // index, or -1
+int mount_of_change(uint64_t fsid, const char *path);
 
 // ---- events.c
 struct stats {

@@ -179,6 +179,12 @@ static void refuse_to_wait(int fd, bool permission, const struct mount *m, const
   close(fd);
 }
 
+// Marks are shared by the entries of a filesystem: one may bring events that another has not asked for.
+static bool wanted(const struct mount *m, uint64_t mask) {
+  return ((mask & FAN_OPEN_EXEC_PERM) && (m->events & MASK_OPEN_EXEC)) || ((mask & FAN_OPEN_PERM) && (m->events & MASK_OPEN)) ||
+         ((mask & FAN_ACCESS_PERM) && (m->events & MASK_ACCESS)) || ((mask & FAN_CLOSE_WRITE) && (m->events & MASK_CLOSE_WRITE));
+}
+
 static void take(int fd, uint64_t mask, pid_t pid) {
   const bool permission = (mask & (FAN_OPEN_PERM | FAN_OPEN_EXEC_PERM | FAN_ACCESS_PERM)) != 0;
   struct stat st;
@@ -197,7 +203,7 @@ static void take(int fd, uint64_t mask, pid_t pid) {
     remember_drop(was);
     marks_unignore(fd);
   }
-  if (mount < 0 || filtered(fd, &st, &policy.mounts[mount], pid)) {
+  if (mount < 0 || !wanted(&policy.mounts[mount], mask) || filtered(fd, &st, &policy.mounts[mount], pid)) {
     if (permission) {
       stats.filtered++;
       respond(fd, VERDICT_ALLOW);

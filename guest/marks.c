@@ -71,6 +71,10 @@ static void mark(struct mount *m) {
     return;
   }
   m->dev = st.st_dev;
+  // Marks are per mount or filesystem. A directory inside one limits what is asked about, not what the kernel tells us.
+  struct statx x;
+  m->subtree = statx(AT_FDCWD, m->path, 0, STATX_BASIC_STATS, &x) == 0 && (x.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
+               (x.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0;
   memcpy(&m->fsid, &fs.f_fsid, sizeof m->fsid);
   const uint64_t mask = permission_mask(m);
   if (mask != 0 && fanotify_mark(permission_fd, FAN_MARK_ADD | flags_of(m), mask, AT_FDCWD, m->path) != 0) {
@@ -85,29 +89,34 @@ static void mark(struct mount *m) {
       log_line("mount %s: no directory changes: %s", m->path, strerror(errno));
     }
   }
-  log_line("mount %s: watched (%s)", m->path, m->scope == SCOPE_FILESYSTEM ? "filesystem" : "mount");
+  log_line("mount %s: watched (%s%s)", m->path, m->scope == SCOPE_FILESYSTEM ? "filesystem" : "mount", m->subtree ? ", this directory of it" : "");
 }
 
-static const struct mount *same_mark(const struct policy *p, const struct mount *m) {
+// What is still wanted of the filesystem that `was` is on. Several entries may share one mark: directories of a filesystem.
+static uint64_t still_wanted(const struct policy *p, const struct mount *was, uint8_t *events) {
+  uint64_t mask = 0;
   for (int i = 0; i < p->mount_count; i++) {
-    if (p->mounts[i].scope == m->scope && strcmp(p->mounts[i].path, m->path) == 0) return &p->mounts[i];
+    const struct mount *m = &p->mounts[i];
+    if (!m->marked || m->dev != was->dev) continue;
+    *events |= m->events;
+    if (m->scope == was->scope) mask |= permission_mask(m);
   }
-  return NULL;
+  return mask;
 }
 
-// New marks first, then those that are gone: there is no moment without a mark that both have.
+// New marks first, then what nobody wants any more is taken off: there is no moment without a mark that both have.
 void marks_apply(struct policy *next, struct policy *old) {
   for (int i = 0; i < next->mount_count; i++) mark(&next->mounts[i]);
   for (int i = 0; i < old->mount_count; i++) {
     const struct mount *was = &old->mounts[i];
     if (!was->marked) continue;
-    const struct mount *is = same_mark(next, was);
-    const uint64_t gone = permission_mask(was) & ~(is == NULL ? 0 : permission_mask(is));
+    uint8_t events = 0;
+    const uint64_t gone = permission_mask(was) & ~still_wanted(next, was, &events);
     if (gone != 0) fanotify_mark(permission_fd, FAN_MARK_REMOVE | flags_of(was), gone, AT_FDCWD, was->path);
-    if ((was->events & MASK_CHANGES) && (is == NULL || !(is->events & MASK_CHANGES))) {
+    if ((was->events & MASK_CHANGES) && !(events & MASK_CHANGES)) {
       fanotify_mark(changes_fd, FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM, CHANGES_MASK, AT_FDCWD, was->path);
     }
-    if (is == NULL) log_line("mount %s: no longer watched", was->path);
+    if (events == 0) log_line("mount %s: no longer watched", was->path);
   }
 }
 
@@ -137,28 +146,37 @@ static bool below(const char *path, const char *root) {
   return strcmp(root, "/") == 0 || (strncmp(path, root, n) == 0 && (path[n] == 0 || path[n] == '/'));
 }
 
-int mount_of(const struct stat *st, int fd) {
-  int found = -1, candidates = 0;
-  for (int i = 0; i < policy.mount_count; i++) {
-    if (policy.mounts[i].marked && policy.mounts[i].dev == st->st_dev) {
-      if (found < 0) found = i;
-      candidates++;
-    }
-  }
-  if (candidates < 2) return found;
-  // Several mounts of one filesystem: the longest path decides.
-  char link[32], path[MAX_PATH + 1];
-  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  const ssize_t n = readlink(link, path, MAX_PATH);
-  if (n <= 0) return found;
-  path[n] = 0;
+// The entry with the longest path that holds it; else one that stands for its whole filesystem, however it was reached.
+static int choose(bool by_fsid, uint64_t key, const char *path) {
+  int found = -1, whole = -1;
   size_t longest = 0;
   for (int i = 0; i < policy.mount_count; i++) {
     const struct mount *m = &policy.mounts[i];
-    if (m->marked && m->dev == st->st_dev && strlen(m->path) > longest && below(path, m->path)) {
+    if (!m->marked || (by_fsid ? m->fsid : (uint64_t)m->dev) != key) continue;
+    if (path != NULL && strlen(m->path) > longest && below(path, m->path)) {
       found = i;
       longest = strlen(m->path);
+    } else if (!m->subtree && whole < 0) {
+      whole = i;
     }
   }
-  return found;
+  return found >= 0 ? found : whole;
 }
+
+int mount_of(const struct stat *st, int fd) {
+  int candidates = 0, only = -1;
+  for (int i = 0; i < policy.mount_count; i++) {
+    if (policy.mounts[i].marked && policy.mounts[i].dev == st->st_dev) {
+      only = i;
+      candidates++;
+    }
+  }
+  if (candidates == 0 || (candidates == 1 && !policy.mounts[only].subtree)) return only;
+  char link[32], path[MAX_PATH + 1];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  const ssize_t n = readlink(link, path, MAX_PATH);
+  path[n > 0 ? n : 0] = 0;
+  return choose(false, st->st_dev, n > 0 ? path : NULL);
+}
+
+int mount_of_change(uint64_t fsid, const char *path) { return choose(true, fsid, path); }

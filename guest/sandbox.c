@@ -39,7 +39,7 @@ static void drop_capabilities(bool remediation) {
 // The sanitizers' own threads and reports need other calls.
 #if defined(THIS_ARCH) && !defined(__SANITIZE_ADDRESS__)
 static const int allowed[] = {
-    SYS_read, SYS_write, SYS_pread64, SYS_pwrite64, SYS_preadv2, SYS_writev, SYS_close, SYS_fstat, SYS_newfstatat, SYS_statfs, SYS_fstatfs, SYS_lseek,
+    SYS_read, SYS_write, SYS_pread64, SYS_pwrite64, SYS_preadv2, SYS_writev, SYS_close, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_statfs, SYS_fstatfs, SYS_lseek,
     SYS_openat, SYS_readlinkat, SYS_getdents64, SYS_unlinkat, SYS_linkat, SYS_renameat2, SYS_fchown, SYS_fchmod, SYS_utimensat, SYS_fcntl,
     SYS_socket, SYS_connect, SYS_getsockopt, SYS_sendmsg, SYS_sendto, SYS_recvmsg, SYS_recvfrom, SYS_epoll_ctl, SYS_epoll_pwait, SYS_ppoll,
     SYS_fanotify_mark, SYS_open_by_handle_at, SYS_futex, SYS_clock_gettime, SYS_clock_nanosleep, SYS_getrandom, SYS_getpid, SYS_uname,

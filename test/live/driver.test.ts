@@ -390,6 +390,24 @@ test('a container\'s root: reached through another mount in another namespace, t
   t.true((await p.events()).some((line) => line.startsWith(`event 1 ${merged}/bad `) || line.startsWith(`event 1 ${p.mount}/lower/bad `)));
 });
 
+test('a directory that is no mount point: only what is below it', async (t) => {
+  const p = new Place(t, {});
+  mkdirSync(join(p.mount, 'in'));
+  const inside = p.file('in/bad', MARKER);
+  const outside = p.file('bad', MARKER);
+  const beside = p.file('index', MARKER);
+  await p.start();
+  await p.tell({ do: 'policy', policy: { ...p.policy, mounts: [{ ...p.policy.mounts[0]!, path: join(p.mount, 'in'), events: OPEN | CHANGES }] } });
+  await until(() => p.driverLog.includes('this directory of it'), () => p.driverLog);
+  t.is(await p.cat(inside), 'EPERM');
+  t.is(await p.cat(outside), MARKER);
+  t.is(await p.cat(beside), MARKER);
+  await p.run('touch', join(p.mount, 'not-told'), join(p.mount, 'in/told'));
+  const log: string[] = [];
+  await until(async () => log.push(...(await p.tell<string[]>({ do: 'log' }))) > 0 && log.some((line) => line.includes('/in/told')));
+  t.false(log.some((line) => line.includes('not-told') && line.startsWith('change')));
+});
+
 test('changed directory entries are told, with who did it', async (t) => {
   const p = new Place(t, { events: CHANGES });
   await p.start();

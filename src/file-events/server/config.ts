@@ -91,7 +91,7 @@ export const vmDriverSchema = {
         ...closed,
         required: ['path'],
         properties: {
-          path: { ...path, description: 'A mount point, as the driver sees it.' },
+          path: { ...path, description: 'A mount point, as the driver sees it. A directory inside a mount limits it to what is below.' },
           scope: { enum: ['filesystem', 'mount'], default: 'filesystem', description: '`filesystem`: however it is reached, from containers too; `mount`: through this mount only.' },
           events: { type: 'array', uniqueItems: true, minItems: 1, items: { enum: Object.keys(EVENT_BITS) }, default: ['open', 'open-exec', 'close-write'], description: 'Before opening, before executing, before each read (slow), after writing, and changed directory entries (integrity monitoring).' },
           failure: { enum: Object.keys(FAILURES), default: 'allow', description: 'When nobody answers in time: let the process have the file, refuse it, or refuse unless the unchanged file was allowed before.' },

@@ -38,6 +38,7 @@ export interface ServerOptions {
 const TICK_MS = 1000;
 /** Of the places, for connections that have not authenticated: others keep room. */
 const STRANGERS_SHARE = 4;
+const STRANGER_LINES = 5;
 
 export class DriverServer implements ConnectionHost {
   readonly handler: FileEventHandler;
@@ -50,6 +51,7 @@ export class DriverServer implements ConnectionHost {
   readonly #vms: Map<string, VmAccess>;
   readonly #timer: NodeJS.Timeout;
   #epoch = 0;
+  #strangerLines = 0;
 
   constructor(options: ServerOptions, handler: FileEventHandler) {
     this.#options = options;
@@ -88,7 +90,7 @@ export class DriverServer implements ConnectionHost {
 
   /** @returns the port. @throws the system error */
   async listenTls(host: string, port: number, options: TlsOptions): Promise<number> {
-    const listener = new TlsListener(options, (transport) => this.#connect(transport), this.#options.maxConnections, this.#options.log);
+    const listener = new TlsListener(options, (transport) => this.#connect(transport), this.#options.maxConnections, (text) => this.#logStranger(text));
     this.#tls.push(listener);
     return listener.listen(host, port);
   }
@@ -126,6 +128,8 @@ export class DriverServer implements ConnectionHost {
   /** Look at the clock; called every second by the server itself. */
   tick(): void {
     const now = this.#options.nowMs();
+    if (this.#strangerLines > STRANGER_LINES) this.log(`${this.#strangerLines - STRANGER_LINES} more connections of strangers ended`);
+    this.#strangerLines = 0;
     for (const connection of this.#connections) connection.tick(now);
   }
 
@@ -185,13 +189,18 @@ export class DriverServer implements ConnectionHost {
   ended(connection: DriverConnection, reason: string): void {
     this.#connections.delete(connection);
     if (connection.vm === '') {
-      this.log(`driver connection ended (${connection.peer}): ${reason}`);
+      this.#logStranger(`driver connection ended (${connection.peer}): ${reason}`);
       return;
     }
     if ((connection.capabilities & Capability.PROBE) !== 0) return;
     if (this.#sessions.get(connection.vm) === connection) this.#sessions.delete(connection.vm);
     this.log(`driver of ${connection.vm} disconnected: ${reason}`);
     this.handler.disconnected(connection, reason);
+  }
+
+  /** Those who are nobody may not fill the log: a few lines a second, the rest counted. */
+  #logStranger(text: string): void {
+    if (this.#strangerLines++ < STRANGER_LINES) this.log(text);
   }
 
   #configOf(vm: string): DriverConfig {
