@@ -290,7 +290,9 @@ export class WebStage implements HttpObserver {
     this.trace?.('the connection is no HTTP any more');
     if (this.#o.unparsable === 'pass' || !this.#o.enforce || this.#mode !== WebMode.ON || this.#decision !== null) return;
     this.counters.blocked++;
-    this.#decision = { exchange: null, intervention: exception('not readable as HTTP', 400), uniqueId: '', page: false };
+    const intervention = exception('not readable as HTTP', 400);
+    this.#decision = { exchange: null, intervention, uniqueId: '', page: false };
+    this.#o.events.web(this.#view, flow, { body: { action: 'blocked', reason: intervention.message, answer: 'reset' }, rules: [], blocked: true });
   }
 
   /** The flow is over: log what waits for a response that will not come. */

@@ -175,6 +175,7 @@ test('what stops being HTTP: blocked, or passed, by policy', (t) => {
     const { lab: l } = lab({ unparsable });
     l.client(request, ...Array<number>(20).fill(1000));
     t.is(l.served === request, unparsable === 'pass');
+    t.deepEqual(l.events.map((e) => e.web.action), unparsable === 'pass' ? [] : ['blocked']);
     t.is(l.session.statistics()['web'] === undefined, false);
     t.is((l.session.statistics()['web'] as { unparsable: number }).unparsable, 1);
   }
