@@ -3,10 +3,11 @@
  * Runs the short benchmarks one after the other and writes docs/benchmarks.md.
  *
  *   node bench/run.mjs [--date YYYY-MM-DD] [--out FILE] [--only NAME,...]
- *                      [--peers DIR [--runs N] [--secs N] [--pcaps mix,http,small] [--rules none,et-1000,et-open]]
+ *                      [--peers DIR [--runs N] [--secs N] [--pcaps mix,http,small] [--rules none,et-1000,et-open] [--many-rules FILE]]
  *
  * --peers: a directory with `suricata-pcap` and `inline-baselines`, which measure other engines and ours in one run on this
  * machine (root, minutes). Absolute figures of a shared machine say little; the ratios of one run do.
+ * --many-rules: what Suricata calls et-open, for the inline run of both engines with it.
  * --only: decode, flow, switch, firewall, http1, replay, gc, driver (root, clamav-daemon), start, offline, inline, floods (root; only when
  * named). Sections left out are not in the file.
  */
@@ -22,6 +23,7 @@ const { values: o } = parseArgs({
   options: {
     date: { type: 'string' }, out: { type: 'string', default: path.join(root, 'docs/benchmarks.md') }, only: { type: 'string' }, peers: { type: 'string' },
     runs: { type: 'string', default: '3' }, secs: { type: 'string', default: '5' }, pcaps: { type: 'string', default: 'mix,http,small' }, rules: { type: 'string', default: 'none,et-1000,et-open' },
+    'many-rules': { type: 'string' },
   },
 });
 const only = o.only?.split(',');
@@ -94,19 +96,30 @@ function offline() {
   return section('Captures, beside Suricata 7 (one packet thread)', `PEERS/suricata-pcap ${options.join(' ')} --dut '${us}'`, `Medians of ${o.runs}; loading is not part of the rate.\n\n${table(head, rows)}`);
 }
 
+/** bench/inline.yaml with other rules. */
+function inlineWith(rules) {
+  const file = path.join(folder, 'inline-many.yaml');
+  writeFileSync(file, readFileSync(path.join(root, 'bench/inline.yaml'), 'utf8').replace('rules: [../rules]', `rules: [${JSON.stringify(path.resolve(rules))}]`));
+  return file;
+}
+
 function inline() {
   if (o.peers === undefined || !wanted('inline')) return '';
   const json = path.join(folder, 'inline.json');
   const us = 'drawbridge=tap:node bin/drawbridge run -c bench/inline.yaml';
-  const options = ['--only', 'tapfwd vnet,suricata none,drawbridge', '--tests', 'tcp1,tcp4,udp,ping,cps,http', '--runs', o.runs, '--secs', o.secs];
-  if (run(path.join(o.peers, 'inline-baselines'), [...options, '--json', json, '--dut', us.replaceAll(/(bin|bench)\//g, `${root}/$1/`)]) === undefined) return '';
-  const devices = JSON.parse(readFileSync(json, 'utf8'));
-  const names = Object.keys(devices);
-  const columns = [['TCP x1 Gbit/s', 'tcp1', 2], ['TCP x4 Gbit/s', 'tcp4', 2], ['UDP 64 B kpps, < 1 % loss', 'udp', 0], ['RTT p50 us', 'p50', 0], ['conn/s', 'cps', 0], ['HTTP req/s', 'http', 0], ['CPU cores, TCP x1', 'cores_tcp1', 2], ['peak MiB', 'rss', 0]];
-  const rows = names.map((name) => [name, ...columns.map(([, key, digits]) => fixed(median(devices[name][key] ?? []), digits))]);
-  const ratios = names.filter((name) => name !== 'drawbridge').map((name) => [`ratio to ${name}`, ...columns.map(([, key]) => fixed(median(devices.drawbridge?.[key] ?? []) / median(devices[name][key] ?? []), 2))]);
+  const many = o['many-rules'];
+  const devices = ['tapfwd vnet', 'suricata none', 'drawbridge', ...(many === undefined ? [] : ['suricata et-open', 'drawbridge et-open'])];
+  const options = ['--only', devices.join(','), '--tests', 'tcp1,udp,ping,cps,http', '--runs', o.runs, '--secs', o.secs];
+  const here = (command) => command.replaceAll(/(bin|bench)\//g, `${root}/$1/`);
+  const duts = [us, ...(many === undefined ? [] : [`drawbridge et-open=tap:node bin/drawbridge run -c ${inlineWith(many)}`])].flatMap((dut) => ['--dut', here(dut)]);
+  if (run(path.join(o.peers, 'inline-baselines'), [...options, '--json', json, ...duts]) === undefined) return '';
+  const figures = JSON.parse(readFileSync(json, 'utf8'));
+  const columns = [['TCP x1 Gbit/s', 'tcp1', 2], ['UDP 64 B kpps, < 1 % loss', 'udp', 0], ['RTT p50 us', 'p50', 0], ['conn/s', 'cps', 0], ['HTTP req/s', 'http', 0], ['CPU cores, TCP x1', 'cores_tcp1', 2], ['peak MiB', 'rss', 0]];
+  const rows = Object.keys(figures).map((name) => [name, ...columns.map(([, key, digits]) => fixed(median(figures[name][key] ?? []), digits))]);
+  const ratio = (name, base) => [`${name} / ${base}`, ...columns.map(([, key]) => fixed(median(figures[name]?.[key] ?? []) / median(figures[base]?.[key] ?? []), 2))];
+  const ratios = [ratio('drawbridge', 'tapfwd vnet'), ratio('drawbridge', 'suricata none'), ...(many === undefined ? [] : [ratio('drawbridge et-open', 'suricata et-open')])];
   const body = `Two network namespaces, everything on this machine's cores: the device under test, the client and the server. \`tapfwd vnet\` is a C program that copies frames between two TAPs with offloads: the floor of the port type. Medians of ${o.runs}.\n\n${table(['device', ...columns.map(([title]) => title)], [...rows, ...ratios])}`;
-  return section('Inline through TAP ports: firewall and shipped rules', `PEERS/inline-baselines ${options.join(' ')} --dut '${us}'`, body);
+  return section('Inline through TAP ports: firewall and shipped rules', `PEERS/inline-baselines ${options.join(' ')} --dut '${us}' ...`, body);
 }
 
 try {
@@ -120,7 +133,7 @@ try {
     startTime(),
     lines('Replay of generated traffic', 'replay', ['dist/bench/replay.js']),
     lines('Replay of generated traffic, shipped rules', 'replay', ['dist/bench/replay.js', ...ruleArgs]),
-    lines('Garbage collection under load', 'gc', ['dist/bench/gc.js', '--seconds', '10']),
+    lines('Garbage collection under load', 'gc', ['dist/bench/gc.js', '--seconds', '60']),
     lines('Boot storm: many VMs, one image', 'storm', ['dist/bench/boot-storm.js']),
     lines('Integrity baseline and check', 'integrity', ['dist/bench/integrity.js']),
     lines('What the driver costs inside a VM: tar', 'driver', ['dist/bench/driver-overhead.js']),
