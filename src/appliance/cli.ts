@@ -47,6 +47,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     .option('--simulate-ips', 'enforce: dropped packets and flows go no further (default: detect only)', false)
     .option('--set <key=value>', 'engine setting by its Suricata name, e.g. stream.midstream=true (may be repeated)', keyValue, [])
     .option('--explain', 'tell in words what every stage did with the packets that raised an alert or were dropped', false)
+    .option('--save-datasets', 'write the files that dataset rules name with save or state', false)
     .addOption(new Option('--stats', 'print counters at the end').default(false))
     .action(async (pcaps: string[], o: object) => {
       const { replay } = await import('./commands/replay.js');

@@ -1,7 +1,7 @@
 /** Reads rule files and compiles them, and says in one place how many loaded and what was refused. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { DEFAULT_VARS, RuleSet, finish, formatRefusal, type PatternCache, type RuleSource, type RuleVars, type Steps } from '../ips/index.js';
+import { DEFAULT_VARS, RuleSet, datasetLine, finish, formatRefusal, type PatternCache, type RuleSource, type RuleVars, type Steps } from '../ips/index.js';
 import type { ProtocolRegistry } from '../protocols/index.js';
 import type { EngineSettings } from './engine-settings.js';
 
@@ -75,4 +75,20 @@ function classificationBeside(sources: readonly RuleSource[]): { classes?: Reado
     if (m) classes[m[1]!.toLowerCase()] = { text: m[2]!, priority: Number(m[3]) };
   }
   return { classes };
+}
+
+/** Write the sets that rules want kept (dataset: save, state). @param log told of each that cannot be written */
+export function saveDatasets(rules: RuleSet, log: (text: string) => void): void {
+  for (const { set, file, ruleFile } of rules.datasets.kept) {
+    const path = resolve(dirname(ruleFile), file);
+    const part = `${path}.${process.pid}.part`;
+    try {
+      const lines = Array.from(set.values(), ({ bytes, reputation }) => `${datasetLine(set.type, bytes, reputation)}\n`);
+      writeFileSync(part, lines.join(''), { mode: 0o640 });
+      renameSync(part, path);
+    } catch (error) {
+      log(`dataset ${set.name}: ${String(error)}`);
+      rmSync(part, { force: true });
+    }
+  }
 }

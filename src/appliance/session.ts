@@ -7,7 +7,7 @@ import {
   Budgets, ConnTrack, Defragmenter, EndCause, Expectations, FlowPool, FlowTable, M_ALERTED, STREAM_EVENTS, S_DROPPED, StreamEngine, type Budget, type Flow,
 } from '../flow/index.js';
 import { Firewall, FirewallState, RECON_NAMES, ReconKind, Rejecter, type FirewallPolicy } from '../firewall/index.js';
-import { Ips, PortPolicies, type RuleBitmaps, type RuleProfile, type RuleSet } from '../ips/index.js';
+import { Ips, PortPolicies, type RuleBitmaps, type RejectSides, type RuleProfile, type RuleSet } from '../ips/index.js';
 import { DECODE_EVENTS, D_STRIDE, D_TS_SEC, D_TS_USEC, FrameBatch, PROTO_TCP, PacketView } from '../packet/index.js';
 import {
   Counters, DROP_REASONS, DropReason, G_ALERTS_ALLOWED, G_ALERTS_BLOCKED, G_ANSWERS_LIMITED, G_FLOWS_ACTIVE, G_FLOWS_CREATED, G_FLOWS_ENDED, G_FLOWS_EVICTED, G_FRAGMENTS,
@@ -465,8 +465,15 @@ export class Session implements RefusalHandler {
     if (this.eve.logsDrops && this.#firewall?.silent !== true) this.eve.drop(view, flow ?? (view.flowId >= 0 ? this.#facts(view.flowId) : null));
     if (this.#webAnswers !== null && flow !== null && this.#web!.answer(flow) !== null) this.#answerWeb(this.#webAnswers, view, flow);
     else if (this.#rejecter !== null && (view.verdict === Verdict.REJECT || view.verdict === Verdict.REJECT_FLOW)) {
-      this.#answer(this.#rejecter, view, view.verdict === Verdict.REJECT_FLOW);
+      this.#answer(this.#rejecter, view, this.#rejectSides(view));
     }
+  }
+
+  /** Whom the rule wants told: `reject` and the firewall tell the sender, and the receiver when the connection is over. */
+  #rejectSides(view: PacketView): RejectSides {
+    const rule = view.reason === DropReason.ips_rule ? this.#ips?.rules.find(view.ruleGid, view.ruleSid) : undefined;
+    const sides = rule?.rejectSides ?? 'auto';
+    return sides !== 'auto' ? sides : view.verdict === Verdict.REJECT_FLOW ? 'both' : 'src';
   }
 
   #answerWeb(answers: WebAnswers, view: PacketView, flow: Flow): void {
@@ -479,12 +486,12 @@ export class Session implements RefusalHandler {
   }
 
   /** Queue the RST or ICMP error; a full transmit table loses it, which the sender's retransmission repairs. */
-  #answer(rejecter: Rejecter, view: PacketView, bothEnds: boolean): void {
+  #answer(rejecter: Rejecter, view: PacketView, sides: RejectSides): void {
     const { ingress, egress } = view;
     if (this.#answers[ingress] === 0) return;
     // Overheard traffic: the way to either end is the port's own responder.
     if (this.#o.ports[ingress]!.config.passive === true) view.egress = ingress;
-    const rows = rejecter.build(this.batch, view, bothEnds);
+    const rows = rejecter.build(this.batch, view, sides !== 'src', sides !== 'dst');
     view.egress = egress;
     if (rows === 0) return;
     if (rejecter.senderRow >= 0) this.batch.send(rejecter.senderRow, rejecter.senderPort);

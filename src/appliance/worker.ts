@@ -22,7 +22,7 @@ import { FlowFileWindow, originOf, type FlowFileMessage } from './flow-files.js'
 import { installNativeParts } from './native-parts.js';
 import { RingSink } from './events/sink.js';
 import { FilePatternCache } from './pattern-cache.js';
-import { compileRules, compileRulesInSteps, readRuleFiles } from './rule-files.js';
+import { compileRules, compileRulesInSteps, readRuleFiles, saveDatasets } from './rule-files.js';
 import { Session, type PolicySnapshot, type SessionPort } from './session.js';
 import { readApprovals } from './approvals.js';
 import { SwitchControl, type SwitchAnswer, type SwitchRequest } from './switch-control.js';
@@ -154,10 +154,12 @@ function start(): void {
   const wakeFd = session.ports.needLoop();
   if (web?.cold === true) warmWeb(session, config, webFiles, yaml);
   post({ type: 'ready', rules: rules?.rules.length ?? 0, refusals: rules?.refusals ?? [], wakeFd, ports: config.ports.map((p) => p.name) });
-  new Loop(session, sink, ring, counters, config, new Reloader(session, registry, settings, rules), control).run(() => {
+  const reloader = new Reloader(session, registry, settings, rules);
+  new Loop(session, sink, ring, counters, config, reloader, control).run(() => {
     control.close();
     session.close();
     sink.close();
+    if (reloader.rules !== null) saveDatasets(reloader.rules, (text) => post({ type: 'log', text }));
     post({ type: 'stopped' });
   });
 }
@@ -283,6 +285,11 @@ class Reloader {
     this.#registry = registry;
     this.#settings = settings;
     this.#rules = rules;
+  }
+
+  /** In force. */
+  get rules(): RuleSet | null {
+    return this.#rules;
   }
 
   get busy(): boolean {

@@ -64,19 +64,20 @@ export class Rejecter {
   /**
    * Answer a packet that will not be forwarded. The rows are left to the caller to send (`batch.send`).
    * @param view Ethernet frame; its bytes stay as they are
-   * @param bothEnds also reset the receiver of a TCP packet, by view.egress (not for a SYN: the receiver knows nothing)
+   * @param receiver also reset the receiver of a TCP packet, by view.egress (not for a SYN: the receiver knows nothing)
+   * @param sender answer the sender at all
    * @returns rows written, 0 to 2
    */
-  build(batch: FrameBatch, view: PacketView, bothEnds: boolean): number {
+  build(batch: FrameBatch, view: PacketView, receiver: boolean, sender = true): number {
     this.senderRow = -1;
     this.senderPort = -1;
     this.receiverRow = -1;
     this.receiverPort = -1;
     if (!this.#admits(view)) return 0;
-    this.senderRow = view.proto === PROTO_TCP ? this.#resetSender(batch, view) : this.#unreachable(batch, view);
+    if (sender) this.senderRow = view.proto === PROTO_TCP ? this.#resetSender(batch, view) : this.#unreachable(batch, view);
     this.senderPort = this.senderRow < 0 ? -1 : view.ingress;
     const opening = (view.tcpFlags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
-    if (bothEnds && view.proto === PROTO_TCP && !opening && view.egress >= 0) {
+    if (receiver && view.proto === PROTO_TCP && !opening && view.egress >= 0) {
       this.receiverRow = this.#resetReceiver(batch, view);
       this.receiverPort = this.receiverRow < 0 ? -1 : view.egress;
     }

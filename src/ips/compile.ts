@@ -11,7 +11,7 @@ import { OptionText } from './option.js';
 import { PACKET_BUFFERS } from './packet-buffer.js';
 import { RuleRefused, toRefusal, type Refusal } from './refusal.js';
 import { findKeyword, keywordNames } from './registry.js';
-import { CompiledRule, PacketChain, RuleAction, RuleKind, TxChain } from './rule.js';
+import { CompiledRule, PacketChain, RuleAction, RuleKind, TxChain, type RejectSides } from './rule.js';
 import type { DatasetStore } from './state/dataset.js';
 import { Signature } from './signature.js';
 import { DEFAULT_VARS, type RuleVars } from './vars.js';
@@ -30,13 +30,13 @@ export interface CompileOptions {
 export type CompileResult = { readonly rule: CompiledRule; readonly refusal: null } | { readonly rule: null; readonly refusal: Refusal };
 
 /** What a rule action of the grammar does. */
-const ACTIONS: Readonly<Record<string, { readonly action: RuleAction; readonly sides?: 'src' | 'dst' | 'both'; readonly silent?: boolean }>> = {
+const ACTIONS: Readonly<Record<string, { readonly action: RuleAction; readonly sides?: RejectSides; readonly silent?: boolean }>> = {
   alert: { action: RuleAction.ALERT },
   log: { action: RuleAction.ALERT },
   pass: { action: RuleAction.PASS },
   drop: { action: RuleAction.DROP },
   sdrop: { action: RuleAction.DROP, silent: true },
-  reject: { action: RuleAction.REJECT, sides: 'src' },
+  reject: { action: RuleAction.REJECT, sides: 'auto' },
   rejectsrc: { action: RuleAction.REJECT, sides: 'src' },
   rejectdst: { action: RuleAction.REJECT, sides: 'dst' },
   rejectboth: { action: RuleAction.REJECT, sides: 'both' },
@@ -118,7 +118,7 @@ export class RuleCompiler {
     return new CompiledRule({
       info: this.#info(rule),
       action: action.action,
-      rejectSides: action.sides ?? 'src',
+      rejectSides: action.sides ?? 'auto',
       noalert: draft.noalert || (action.action === RuleAction.PASS && !draft.alert),
       bypass: draft.bypass,
       kind,

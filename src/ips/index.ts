@@ -13,7 +13,7 @@ export { POLICY_STEPS, selectRules, selectRulesSteps, sidRange, type RuleBitmaps
 export { finish, type Steps } from './rule-index.js';
 export type { RuleNames } from './draft.js';
 export type { PatternCache } from './pattern-group.js';
-export { CompiledRule, RuleAction, RuleKind } from './rule.js';
+export { CompiledRule, RuleAction, RuleKind, type RejectSides } from './rule.js';
 export { REFUSAL_REASONS, formatRefusal, type Refusal, type RefusalReason } from './refusal.js';
 export { KEYWORDS, findKeyword, keywordNames, type KeywordName } from './registry.js';
 export { anchorOf, KEYWORD_KINDS, type Keyword, type KeywordKind } from './keyword.js';
@@ -22,4 +22,5 @@ export { DEFAULT_CLASSES, type Classification } from './classification.js';
 export { SharedState, type SharedStateOptions } from './state/shared-state.js';
 export { RuleProfile } from './rule-profile.js';
 export { explainRule, type RuleExplanation } from './explain.js';
-export { DatasetStore, type Dataset } from './state/dataset.js';
+export { DatasetStore, type Dataset, type DatasetType } from './state/dataset.js';
+export { datasetLine } from './keywords/dataset.js';

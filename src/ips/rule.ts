@@ -12,6 +12,9 @@ import type { Transform } from './transform.js';
 export const RuleAction = { PASS: 0, DROP: 1, REJECT: 2, ALERT: 3, CONFIG: 4 } as const;
 export type RuleAction = (typeof RuleAction)[keyof typeof RuleAction];
 
+/** Whom a reject answers: the source, the destination, both, or (plain `reject`) whoever still waits. */
+export type RejectSides = 'auto' | 'src' | 'dst' | 'both';
+
 /** Which sweep of the engine a rule belongs to. */
 export const RuleKind = {
   /** Header only: judged once per flow and direction. */
@@ -62,8 +65,7 @@ export interface FastPatternChoice {
 export interface RuleParts {
   readonly info: Signature;
   readonly action: RuleAction;
-  /** Answer both ends / the source / the destination when action is REJECT. */
-  readonly rejectSides: 'src' | 'dst' | 'both';
+  readonly rejectSides: RejectSides;
   readonly noalert: boolean;
   readonly bypass: boolean;
   readonly kind: RuleKind;
@@ -107,7 +109,7 @@ export class CompiledRule {
   index = -1;
   readonly info: Signature;
   readonly action: RuleAction;
-  readonly rejectSides: 'src' | 'dst' | 'both';
+  readonly rejectSides: RejectSides;
   readonly noalert: boolean;
   readonly bypass: boolean;
   readonly kind: RuleKind;

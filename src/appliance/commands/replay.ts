@@ -5,7 +5,7 @@ import type { LoadedConfig } from '../config/load.js';
 import { userPatternCache } from '../pattern-cache.js';
 import { FileSink } from '../events/sink.js';
 import { formatProblem } from '../config/problem.js';
-import { reportRefusals } from '../rule-files.js';
+import { reportRefusals, saveDatasets } from '../rule-files.js';
 import { replaySession, resolveReplay, type ReplayRequest } from '../replay-session.js';
 import { Tracer } from '../trace.js';
 
@@ -16,6 +16,8 @@ export interface ReplayOptions extends Omit<ReplayRequest, 'config' | 'cache'> {
   readonly write?: string;
   readonly explain: boolean;
   readonly stats: boolean;
+  /** Write the files that `dataset` rules name with save or state. */
+  readonly saveDatasets: boolean;
 }
 
 /** @returns exit code: 0 also when rules were refused or a capture was cut short (both are told), 1 on errors */
@@ -58,6 +60,7 @@ export async function replay(pcaps: readonly string[], options: ReplayOptions): 
   } finally {
     sink?.close();
   }
+  if (options.saveDatasets) saveDatasets(setup.rules, (text) => process.stderr.write(`drawbridge: ${text}\n`));
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;
   if (options.stats) process.stdout.write(`${JSON.stringify(totals.length === 1 ? totals[0] : totals, null, 2)}\n`);
   process.stdout.write(`DONE ${frames} frames in ${seconds.toFixed(3)} s (${Math.round(frames / Math.max(seconds, 1e-9))}/s)\n`);

@@ -14,6 +14,7 @@ const SIZE_MAX = 2 ** 31 - 1;
 interface Settings {
   type: DatasetType | '';
   load: Arg | null;
+  save: Arg | null;
   /** The file may be missing. */
   optional: boolean;
   memcap: number;
@@ -21,7 +22,7 @@ interface Settings {
 }
 
 function readSettings(option: OptionText, args: readonly Arg[]): Settings {
-  const out: Settings = { type: '', load: null, optional: false, memcap: DEFAULT_MEMCAP, hashSize: DEFAULT_HASH_SIZE };
+  const out: Settings = { type: '', load: null, save: null, optional: false, memcap: DEFAULT_MEMCAP, hashSize: DEFAULT_HASH_SIZE };
   for (const arg of args) {
     const { word, rest } = splitWord(arg);
     switch (word) {
@@ -34,9 +35,11 @@ function readSettings(option: OptionText, args: readonly Arg[]): Settings {
       case 'state':
         out.load = rest;
         out.optional = true;
+        out.save = savedTo(option, rest);
         break;
       case 'save':
-        break; // sets are kept in memory only
+        out.save = savedTo(option, rest);
+        break;
       case 'memcap':
         out.memcap = readSize(option, rest);
         break;
@@ -48,6 +51,12 @@ function readSettings(option: OptionText, args: readonly Arg[]): Settings {
     }
   }
   return out;
+}
+
+/** A rule may only have files written beside itself. */
+function savedTo(option: OptionText, file: Arg): Arg {
+  if (file.text === '' || file.text.startsWith('/') || file.text.split('/').includes('..')) option.fail(file, 'not a file in the folder of the rule file', ['a relative path without ..']);
+  return file;
 }
 
 function readSize(option: OptionText, arg: Arg): number {
@@ -67,12 +76,13 @@ function setOf(draft: RuleDraft, option: OptionText, name: Arg, settings: Settin
     return known;
   }
   if (settings.type === '') option.fail(name, 'the type is missing', DATASET_TYPES.map((type) => `type ${type}`));
-  const { load, optional } = settings;
+  const { load, save, optional } = settings;
   const data = load === null ? null : draft.context.readFile(load.text, draft.rule.source.file);
   if (load !== null && data === null && !optional) option.fail(load, 'the file cannot be read', ['a path, relative to the rule file']);
   // What a set with `state` collected is newer than its file; of others a file that changed counts.
   const origin = load === null ? '' : optional ? `state ${load.text}` : createHash('sha256').update(data!).digest('hex');
   const { set, fresh } = datasets.create(name.text, settings.type, settings.memcap, settings.hashSize, origin);
+  if (save !== null) datasets.keep(set, save.text, draft.rule.source.file);
   if (fresh && load !== null && data !== null) fill(option, load, set, Buffer.from(data).toString('latin1'), withReputation);
   return set;
 }
@@ -103,6 +113,19 @@ function valueBytes(type: DatasetType, text: string): Uint8Array | null {
     default:
       return addressBytes(text);
   }
+}
+
+/** A line of a file for a value, as `load` reads it. */
+export function datasetLine(type: DatasetType, bytes: Uint8Array, reputation: number): string {
+  const value =
+    type === 'string'
+      ? Buffer.from(bytes).toString('base64')
+      : type === 'md5' || type === 'sha256'
+        ? Buffer.from(bytes).toString('hex')
+        : bytes.length === 4
+          ? bytes.join('.')
+          : Buffer.from(bytes).toString('hex').replace(/(.{4})(?!$)/g, '$1:');
+  return reputation > 0 ? `${value},${reputation}` : value;
 }
 
 function addressBytes(text: string): Uint8Array | null {

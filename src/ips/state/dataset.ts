@@ -62,6 +62,14 @@ export class Dataset {
     }
   }
 
+  /** All values, in the order in which they came. */
+  *values(): Generator<{ readonly bytes: Uint8Array; readonly reputation: number }> {
+    const live = new Set(this.#slots.filter((row) => row >= 0));
+    for (let row = 0; row < this.#rows; row++) {
+      if (live.has(row)) yield { bytes: this.#arena.subarray(this.#offsets[row]!, this.#offsets[row]! + this.#lengths[row]!), reputation: this.#reputations[row]! };
+    }
+  }
+
   reputation(row: number): number {
     return this.#reputations[row]!;
   }
@@ -142,9 +150,17 @@ export class Dataset {
   }
 }
 
+/** A set that is to be written to a file, relative to that of the rule. */
+export interface KeptDataset {
+  readonly set: Dataset;
+  readonly file: string;
+  readonly ruleFile: string;
+}
+
 /** All sets of one rule set by name. */
 export class DatasetStore {
   readonly #sets = new Map<string, Dataset>();
+  readonly #kept = new Map<string, KeptDataset>();
   /** Sets of the rules before, for those that go on with them. */
   readonly #before: ReadonlyMap<string, Dataset>;
 
@@ -162,6 +178,15 @@ export class DatasetStore {
 
   get(name: string): Dataset | undefined {
     return this.#sets.get(name);
+  }
+
+  /** Have the set written when the appliance ends. */
+  keep(set: Dataset, file: string, ruleFile: string): void {
+    this.#kept.set(set.name, { set, file, ruleFile });
+  }
+
+  get kept(): readonly KeptDataset[] {
+    return [...this.#kept.values()];
   }
 
   /**

@@ -337,7 +337,8 @@ export class WebStage implements HttpObserver {
 
   /** A page can only stand in for a response of which nothing has left, and only in its turn. */
   #canAnswer(flow: Flow, exchange: WebExchange): boolean {
-    if (!this.#clientIdle) return false;
+    // A page is written in HTTP/1.
+    if (!this.#clientIdle || flow.appProto === 'http2') return false;
     for (const tx of flow.transactions as Transaction[]) {
       if (tx === (exchange.http as unknown)) return true;
       if (!tx.doneToClient) return false;

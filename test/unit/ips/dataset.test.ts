@@ -1,9 +1,9 @@
 /** Datasets: the table against a Set, its bound, and rules that share one. */
 import fc from 'fast-check';
 import test from 'ava';
-import { DatasetStore } from '../../../src/ips/index.js';
+import { DatasetStore, datasetLine, type DatasetType } from '../../../src/ips/index.js';
 import { PROTO_TCP } from '../../../src/packet/index.js';
-import { engine, newFlow, packet, TestTransaction } from './helper.js';
+import { compile, engine, newFlow, packet, TestTransaction } from './helper.js';
 
 test('a dataset is a set of byte strings', (t) => {
   const op = fc.tuple(fc.constantFrom('add', 'remove', 'find'), fc.stringMatching(/^[ab]{0,4}$/));
@@ -21,6 +21,33 @@ test('a dataset is a set of byte strings', (t) => {
     }),
     { numRuns: 60 },
   );
+});
+
+test('what is written is read again as it was', (t) => {
+  const cases: [DatasetType, Uint8Array[]][] = [
+    ['string', [Buffer.from('a value'), Buffer.from([0, 255, 10])]],
+    ['md5', [Buffer.alloc(16, 7)]],
+    ['ip', [Uint8Array.of(10, 0, 0, 1), Buffer.from('20010db8000000000000000000000001', 'hex')]],
+  ];
+  for (const [type, values] of cases) {
+    const { set } = new DatasetStore().create('s', type, 1e6, 16);
+    for (const value of values) set.add(value, 0, value.length, 0);
+    set.add(Buffer.alloc(16, 9), 0, 16, 0);
+    set.remove(Buffer.alloc(16, 9), 0, 16);
+    const file = Array.from(set.values(), ({ bytes, reputation }) => datasetLine(type, bytes, reputation)).join('\n');
+    const rules = compile(`alert http any any -> any any (http.uri; dataset:isset,s,type ${type},load list; sid:1;)`, { readFile: () => Buffer.from(file) });
+    t.deepEqual(rules.refusals, []);
+    t.deepEqual(Array.from(rules.datasets.get('s')!.values(), ({ bytes }) => Buffer.from(bytes).toString('hex')), values.map((value) => Buffer.from(value).toString('hex')));
+  }
+});
+
+test('save and state name files beside the rule only', (t) => {
+  for (const file of ['/etc/x', '../x', 'a/../../x']) {
+    const rules = compile(`alert http any any -> any any (http.uri; dataset:set,s,type string,save ${file}; sid:1;)`);
+    t.regex(rules.refusals[0]!.message, /folder/, file);
+  }
+  const rules = compile('alert http any any -> any any (http.uri; dataset:set,s,type string,state lists/s.lst; sid:1;)');
+  t.deepEqual(rules.datasets.kept.map(({ file, ruleFile }) => [file, ruleFile]), [['lists/s.lst', 'test.rules']]);
 });
 
 test('it grows up to its memcap and then refuses, counted', (t) => {
