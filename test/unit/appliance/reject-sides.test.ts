@@ -88,7 +88,7 @@ test('the policy changes between two frames of a connection', (t) => {
   t.is(rig.send(CLIENT, 101, 501, TCP_PSH | TCP_ACK, 'a second').at(1)!.length, 1, 'nothing against it');
   const rules = finish(compileRulesInSteps([{ file: 'my.rules', text: SECOND }], REGISTRY, SETTINGS, { generation: 2, previous: rig.rules }));
   const port = { ips: 'prevent', failOpenEngine: false, failOpenSanity: false } as const;
-  const next = { generation: 2, rules, rulePolicies: new Map(), firewall: null, vmPolicies: [null, null], ports: [port, port] };
+  const next = { generation: 2, rules, rulePolicies: new Map(), web: null, firewall: null, vmPolicies: [null, null], ports: [port, port] };
   rig.session.replacePolicy(next);
   t.is(rig.send(CLIENT, 109, 501, TCP_PSH | TCP_ACK, 'a first').at(1)!.length, 1, 'the rule is gone');
   t.is(rig.send(CLIENT, 116, 501, TCP_PSH | TCP_ACK, ' the second').at(1)!.length, 0, 'the connection is known, the rule new');
