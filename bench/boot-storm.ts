@@ -68,7 +68,7 @@ interface Report {
 
 async function appliance(directory: string, vms: number, engine: string): Promise<void> {
   const { config } = parseConfig('bench.yaml', `ports: [{ name: n, type: tap, device: n }]\nfiles: { engines: [${engine}] }\n`);
-  const service = createFileService({ ...config!.files, state: join(directory, 'state') }, { vms: {}, base: directory, onFinding: () => undefined, onScan: () => undefined, onIntegrity: () => undefined, log: (text) => process.stderr.write(`${text}\n`) });
+  const service = createFileService({ ...config!.files, state: join(directory, 'state') }, { vms: {}, base: directory, onFinding: () => undefined, onScan: () => undefined, onIntegrity: () => undefined, onLog: () => undefined, log: (text) => process.stderr.write(`${text}\n`) });
   await service.start();
   const table = new Map(Array.from({ length: vms }, (_, i) => [`vm${i}`, { token: TOKEN, uids: [process.getuid!()], policy: POLICY }]));
   const server = new DriverServer({ vms: table, maxConnections: vms + 64, nowMs: () => performance.now(), log: (text) => (/connected/.test(text) ? undefined : process.stderr.write(`${text}\n`)) }, service.handler);

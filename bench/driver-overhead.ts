@@ -52,7 +52,7 @@ async function serve(folder: string, clamd: string, database: string, mount: str
   const { config, problems } = parseConfig(join(folder, 'bench.yaml'), text);
   if (config === undefined) throw new Error(JSON.stringify(problems));
   const log = (line: string): void => void process.stderr.write(`${line}\n`);
-  const service = createFileService(config.files, { vms: { vm: undefined }, base: folder, onFinding: () => undefined, onScan: () => undefined, onIntegrity: () => undefined, log });
+  const service = createFileService(config.files, { vms: { vm: undefined }, base: folder, onFinding: () => undefined, onScan: () => undefined, onIntegrity: () => undefined, onLog: () => undefined, log });
   await service.start();
   const server = new DriverServer({ vms: new Map([['vm', { token: TOKEN, uids: [0], policy: policy(mount, kernelCache) }]]), maxConnections: 8, nowMs: () => performance.now(), log: () => undefined }, service.handler);
   server.listenUnix(join(folder, 's'));

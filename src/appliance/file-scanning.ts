@@ -4,9 +4,9 @@ import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FileService, type EngineConfig, type FilesConfig, type FlowOrigin } from '../file-events/index.js';
 import type { Config } from './config/load.js';
-import { antiMalwareEvent, fileInfoEvent, fileScanEvent, integrityEvent } from './events/file-events.js';
+import { antiMalwareEvent, fileInfoEvent, fileScanEvent, integrityEvent, logEvent } from './events/file-events.js';
 import { FlowFileWindow, kibOf, type FlowFileMessage } from './flow-files.js';
-import { SHIPPED_FILE_RULES } from './file-rules.js';
+import { SHIPPED_FILE_RULES, SHIPPED_LOG_RULES } from './file-rules.js';
 
 export interface FileScanningOptions {
   readonly config: Config;
@@ -49,6 +49,9 @@ export class FileScanning {
       onIntegrity: (change) => {
         if (types.has('integrity')) write(integrityEvent(change, Date.now(), config.name));
       },
+      onLog: (finding) => {
+        if (types.has('log_inspection')) write(logEvent(finding, Date.now(), config.name));
+      },
       log,
     });
   }
@@ -77,7 +80,7 @@ export class FileScanning {
   }
 }
 
-type Surroundings = Pick<ConstructorParameters<typeof FileService>[0], 'vms' | 'onFinding' | 'onScan' | 'onIntegrity' | 'log'> & { readonly base: string };
+type Surroundings = Pick<ConstructorParameters<typeof FileService>[0], 'vms' | 'onFinding' | 'onScan' | 'onIntegrity' | 'onLog' | 'log'> & { readonly base: string };
 
 /** The service with the clocks of this process. @param around `base` is the directory relative paths are meant from */
 export function createFileService(config: FilesConfig, around: Surroundings): FileService {
@@ -86,6 +89,7 @@ export function createFileService(config: FilesConfig, around: Surroundings): Fi
     config,
     resolve: (path) => resolve(around.base, path),
     defaultEngines: DEFAULT_ENGINES,
+    defaultLogRules: [SHIPPED_LOG_RULES],
     now: () => performance.now(),
     wall: () => Date.now(),
     random: () => randomBytes(4).readUInt32LE(),

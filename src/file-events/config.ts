@@ -2,6 +2,7 @@
 import type { EngineConfig } from './engines/registry.js';
 import { ENGINES } from './engines/registry.js';
 import { ATTRIBUTES, type IntegrityRuleConfig } from './integrity/rule.js';
+import type { LogSource } from './log-inspection/watcher.js';
 import type { FilePolicy } from './judge/policy.js';
 
 export interface FilesConfig extends FilePolicy {
@@ -18,6 +19,7 @@ export interface FilesConfig extends FilePolicy {
   readonly quarantine: { readonly max_bytes: number; readonly max_file: number };
   readonly schedules: readonly ScheduleConfig[];
   readonly flows: FlowFilesConfig;
+  readonly logs: { readonly rules: readonly string[]; readonly min_level: number; readonly sources: readonly LogSource[] };
   readonly integrity: { readonly rules: readonly IntegrityRuleConfig[]; readonly check_hours: number };
 }
 
@@ -121,6 +123,29 @@ export function filesSchema(size: SizeSchema): Record<string, unknown> {
           memory: size('Content held of files under way in the data plane, and again of those that wait to be judged.', '64 MiB'),
           max_files: { type: 'integer', minimum: 1, maximum: 65_536, default: 1024, description: 'Files followed at a time; further ones are not looked at.' },
           block_source_seconds: { type: 'integer', minimum: 0, maximum: 86_400, default: 0, description: 'Who sent a malicious file is blocked for this long, by the firewall of VMs that have a policy; 0 = not.' },
+        },
+      },
+      logs: {
+        ...closed,
+        default: {},
+        description: 'Log files of VMs, inspected line by line.',
+        properties: {
+          rules: { type: 'array', items: { type: 'string', minLength: 1 }, default: [], description: 'Rule files, relative to this file; a directory means all its *.yaml files. Empty: those that come with the appliance (sshd, sudo, nginx, systemd).' },
+          min_level: { type: 'integer', minimum: 1, maximum: 15, default: 6, description: 'Matches of rules below this level are counted, not reported.' },
+          sources: {
+            type: 'array',
+            maxItems: 64,
+            default: [],
+            description: 'Which logs. Without any nothing is inspected.',
+            items: {
+              ...closed,
+              required: ['path'],
+              properties: {
+                path: { type: 'string', pattern: '^/', description: 'Path inside the VM.' },
+                vms: { type: 'array', minItems: 1, items: { type: 'string' }, description: 'Names of VMs. Default: all.' },
+              },
+            },
+          },
         },
       },
       integrity: {

@@ -3,7 +3,7 @@
  * In: the drivers' connections (UNIX socket, vsock, TLS; protocol/), server/ turns frames into FileEvent with a content reader.
  * Out: a Disposition for each event (FileEventHandler: queue, verdict cache, engines), commands back to the driver, counters.
  * Folders: protocol (wire format, pure), server (connections); judge (the handler: answers, policy, remedies), cache (identity and
- * verdict), integrity (baselines and changes), queue, flow-files (files that flows carry), scan (one scan for one content), engines, quarantine.
+ * verdict), integrity (baselines and changes), log-inspection, queue, flow-files (files that flows carry), scan (one scan for one content), engines, quarantine.
  * May import: util, packet, pipeline, flow, protocols. Uses Node's I/O modules.
  */
 export * from './protocol/limits.js';
@@ -37,6 +37,9 @@ export { ENGINES, createEngines, type EngineConfig } from './engines/registry.js
 export { FileService, type FileServiceOptions } from './service.js';
 export { MountedPartition, partitionsOf, type Partition } from './scan/disk-image.js';
 export { IntegrityMonitor, type BaselineInfo, type CheckResult, type IntegrityChange } from './integrity/monitor.js';
+export { LogEngine, type LogMatch } from './log-inspection/engine.js';
+export { loadLogEngine } from './log-inspection/rule-files.js';
+export { LineSplitter, type LogFinding } from './log-inspection/watcher.js';
 export { FlowFileCollector, type FlowFile, type FlowFileLimits } from './flow-files/collector.js';
 export type { Delivery, FlowOrigin } from './flow-files/journal.js';
 export { LocalTree } from './scan/local-tree.js';

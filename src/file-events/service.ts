@@ -16,6 +16,8 @@ import { FileJudge } from './judge/judge.js';
 import type { FilePolicy } from './judge/policy.js';
 import { restore } from './judge/remedy.js';
 import type { VmState } from './judge/vms.js';
+import { loadLogEngine } from './log-inspection/rule-files.js';
+import { LogWatcher, type LogFinding } from './log-inspection/watcher.js';
 import { ChangeKind } from './protocol/limits.js';
 import { QuarantineStore, type QuarantineEntry } from './quarantine/store.js';
 import { Priority, ScanQueue } from './queue/scan-queue.js';
@@ -38,6 +40,9 @@ export interface FileServiceOptions {
   readonly onFinding: (finding: Finding) => void;
   readonly onScan: (record: ScanRecord) => void;
   readonly onIntegrity: (change: IntegrityChange) => void;
+  readonly onLog: (finding: LogFinding) => void;
+  /** Log rules when the configuration names none. */
+  readonly defaultLogRules: readonly string[];
   /** Told what went wrong, in one line. */
   readonly log: (text: string) => void;
   /** Monotonic clock, ms; the driver server's. */
@@ -53,6 +58,8 @@ export interface FileServiceOptions {
 
 /** How often schedules are looked at, ms: several times a minute, so that none is missed. */
 const TICK_MS = 20_000;
+/** How often logs below root directories are looked at. */
+const POLL_MS = 1000;
 /** Files read for each one that is scanned: reading waits for guests and disks, scanning for processors. */
 const READ_AHEAD = 4;
 /** Contents judged again at a time after new signatures. */
@@ -68,6 +75,8 @@ export class FileService {
   readonly store: QuarantineStore;
   readonly scans: ScanBook;
   readonly integrity: IntegrityMonitor;
+  /** null = no log is inspected. */
+  readonly logs: LogWatcher | null;
   /** Contents judged again after new signatures, and those of them that became malicious. */
   readonly rejudged = { done: 0, malicious: 0, unreachable: 0 };
   /** Told the number of each new signature epoch: the driver server has every driver forget what it remembers. */
@@ -78,6 +87,7 @@ export class FileService {
   readonly #db: Database;
   readonly #timers: (() => void)[] = [];
   #rejudging: Promise<void> = Promise.resolve();
+  #polling: Promise<void> | null = null;
   #closed = false;
 
   /** Opens state and quarantine. @throws Error or system error that names what is wrong */
@@ -128,6 +138,15 @@ export class FileService {
     this.integrity = new IntegrityMonitor({
       db: this.#db, rules: config.integrity.rules, tree: (vm) => this.#treeOf(vm), report: options.onIntegrity, log: options.log, now, wall, sleep: options.sleep,
     });
+    const { logs } = config;
+    const roots = new Map(Object.entries(options.vms).flatMap(([vm, files]) => (files?.root === undefined ? [] : [[vm, options.resolve(files.root)] as const])));
+    this.logs =
+      logs.sources.length === 0
+        ? null
+        : new LogWatcher({
+            engine: loadLogEngine(logs.rules.length > 0 ? logs.rules.map((path) => options.resolve(path)) : options.defaultLogRules),
+            sources: logs.sources, minLevel: logs.min_level, roots, report: options.onLog, log: options.log, wall, sleep: options.sleep,
+          });
     this.judge.onChange = ({ session, path, process, kind }) => this.integrity.changed(session.vm, kind === ChangeKind.LOST ? '' : path, process);
   }
 
@@ -145,6 +164,7 @@ export class FileService {
       connected: (session) => {
         judge.connected(session);
         this.scans.connected(session.vm);
+        this.logs?.connected(session);
       },
       disconnected: (session) => judge.disconnected(session),
       judge: (event) => judge.judge(event),
@@ -159,6 +179,8 @@ export class FileService {
     this.scans.resumeAll();
     const { config, every } = this.#o;
     this.#timers.push(every(config.refresh_seconds * 1000, () => void this.refresh()));
+    const { logs } = this;
+    if (logs !== null) this.#timers.push(every(POLL_MS, () => void (this.#polling ??= logs.poll().finally(() => (this.#polling = null)))));
     const { check_hours } = config.integrity;
     if (check_hours > 0) this.#timers.push(every(check_hours * 3_600_000, () => void this.#checkAll()));
     this.#timers.push(every(TICK_MS, () => this.scans.tick(config.schedules, this.#scannable())));
@@ -235,6 +257,7 @@ export class FileService {
     if (this.#closed) return;
     this.#closed = true;
     for (const stop of this.#timers.splice(0)) stop();
+    this.logs?.close();
     await this.scans.close();
     await this.integrity.close();
     this.queue.close();

@@ -45,6 +45,14 @@ export function addFileCommands(program: Command, done: (code: number) => void):
     .option(...CONFIG)
     .action(async (o: { config: string }) => done(await (await load()).refresh(o)));
 
+  files
+    .command('logs')
+    .description('show log files to the log rules; exit code 3 = something matched')
+    .argument('<file...>', 'log files')
+    .option('-r, --rules <path>', 'rule file or directory (may be repeated; default: those that come with the appliance)', (value: string, previous: string[]) => [...previous, value], [])
+    .option('-l, --level <number>', 'lowest level shown', number, 6)
+    .action(async (list: string[], o: { rules: string[]; level: number }) => done(await (await load()).inspectLogs(list, o)));
+
   const integrity = files.command('integrity').description('changes of files against a baseline');
   for (const [what, help] of [['baseline', 'take the state of a VM now as its baseline'], ['check', 'compare a VM with its baseline and report what changed']] as const) {
     integrity

@@ -1,14 +1,15 @@
 /** `drawbridge files`: scan directories and disk images here, or ask the running appliance about scans and its quarantine. */
-import { createWriteStream, existsSync, lstatSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { createReadStream, createWriteStream, existsSync, lstatSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { MountedPartition, QuarantineStore, partitionsOf, verified, type BaselineInfo, type CheckResult, type Finding, type QuarantineEntry, type ScanRate, type ScanRecord } from '../../file-events/index.js';
+import { LineSplitter, MountedPartition, loadLogEngine, QuarantineStore, partitionsOf, verified, type BaselineInfo, type CheckResult, type Finding, type QuarantineEntry, type ScanRate, type ScanRecord } from '../../file-events/index.js';
 import { loadConfig, parseConfig, type Config } from '../config/load.js';
 import { formatProblem } from '../config/problem.js';
 import { control } from '../control.js';
 import type { FileStatus } from '../file-control.js';
+import { SHIPPED_LOG_RULES } from '../file-rules.js';
 import { createFileService } from '../file-scanning.js';
 
 /** Exit codes of a scan, beside 1 = it failed and 2 = bad usage. */
@@ -84,7 +85,7 @@ async function scanTree(path: string, shown: string, loaded: Loaded, state: stri
   };
   const service = createFileService(
     { ...loaded.config.files, on_malicious: 'pass', state, schedules: [] },
-    { vms: { here: { root } }, base: loaded.base, onFinding: tell, onScan: () => undefined, onIntegrity: () => undefined, log: (text) => process.stderr.write(`drawbridge: ${text}\n`) },
+    { vms: { here: { root } }, base: loaded.base, onFinding: tell, onScan: () => undefined, onIntegrity: () => undefined, onLog: () => undefined, log: (text) => process.stderr.write(`drawbridge: ${text}\n`) },
   );
   let record: ScanRecord;
   try {
@@ -201,6 +202,27 @@ export async function refresh(options: AskOptions): Promise<number> {
   const { changed } = (await ask(options, 'refresh')) as { changed: boolean };
   process.stdout.write(changed ? 'new signatures: known files are judged again\n' : 'no new signatures\n');
   return 0;
+}
+
+/** Show log files to the rules, as if they were written now. @returns 3 when something of `level` or above matched */
+export async function inspectLogs(files: readonly string[], options: { readonly rules: readonly string[]; readonly level: number }): Promise<number> {
+  const engine = loadLogEngine(options.rules.length > 0 ? options.rules : [SHIPPED_LOG_RULES]);
+  let found = 0;
+  for (const file of files) {
+    const splitter = new LineSplitter();
+    const show = (bytes: Uint8Array): void => {
+      for (const line of splitter.push(bytes)) {
+        const match = engine.inspect(file, line, Date.now());
+        if (match === null || match.rule.level < options.level) continue;
+        found++;
+        process.stdout.write(`${match.rule.level} ${match.rule.id} ${match.rule.description}${match.count > 1 ? ` (${match.count} lines)` : ''}: ${line}\n`);
+      }
+    };
+    for await (const part of createReadStream(file) as AsyncIterable<Buffer>) show(part);
+    show(Buffer.from('\n'));
+  }
+  process.stdout.write(`${engine.counts.lines} lines, ${engine.rules} rules, ${found} matches of level ${options.level} and above\n`);
+  return found > 0 ? FOUND : 0;
 }
 
 /** Take the baseline of a VM, or compare with it. */

@@ -263,8 +263,8 @@ export const configSchema: JsonSchema = {
         types: {
           type: 'array',
           uniqueItems: true,
-          items: { enum: [...EVENT_TYPES, 'anti_malware', 'file_scan', 'integrity'] },
-          default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon', 'switch', 'web', 'anti_malware', 'file_scan', 'fileinfo', 'integrity'],
+          items: { enum: [...EVENT_TYPES, 'anti_malware', 'file_scan', 'integrity', 'log_inspection'] },
+          default: ['alert', 'drop', 'flow', 'http', 'dns', 'tls', 'ssh', 'smtp', 'ftp', 'stats', 'firewall', 'recon', 'switch', 'web', 'anti_malware', 'file_scan', 'fileinfo', 'integrity', 'log_inspection'],
           description: 'Event types written.',
         },
         rotate: size('Start a new file once this one is larger; 0 = never.', '256 MiB'),

@@ -1,5 +1,5 @@
 /** EVE events of file scanning: `anti_malware` (one file) and `file_scan` (a scan began, paused or ended). docs/file-scanning.md shows both. */
-import type { IntegrityChange, Finding, FlowFile, FlowOrigin, ScanRecord, ScanResult } from '../../file-events/index.js';
+import type { Finding, FlowFile, FlowOrigin, IntegrityChange, LogFinding, ScanRecord, ScanResult } from '../../file-events/index.js';
 import { eveTime } from './event-time.js';
 
 /** @param wallMs time of the event, ms since 1970; @param host name of the appliance */
@@ -70,6 +70,25 @@ export function integrityEvent(c: IntegrityChange, wallMs: number, host: string)
       ...(c.process === null ? {} : { process: { pid: c.process.pid, uid: c.process.uid, image: c.process.image } }),
     },
     fileinfo: { filename: c.path, size: (after ?? before)?.size, ...((after?.sha256 ?? '') === '' ? {} : { sha256: after!.sha256 }) },
+    host,
+  });
+}
+
+/** A log rule matched. */
+export function logEvent({ vm, path, match: { rule, decoded, count } }: LogFinding, wallMs: number, host: string): string {
+  return JSON.stringify({
+    timestamp: timeOf(wallMs),
+    event_type: 'log_inspection',
+    vm,
+    log_inspection: {
+      rule: { id: rule.id, level: rule.level, description: rule.description, groups: rule.groups ?? [] },
+      ...(count > 1 ? { count } : {}),
+      ...(decoded.program === '' ? {} : { program: decoded.program }),
+      ...(decoded.host === '' ? {} : { log_host: decoded.host }),
+      ...(decoded.decoder === '' ? {} : { decoder: decoded.decoder, fields: decoded.fields }),
+      file: path,
+      log: decoded.line,
+    },
     host,
   });
 }

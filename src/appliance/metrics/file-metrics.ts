@@ -15,6 +15,8 @@ const COUNTERS: readonly (readonly [string, string, (s: FileService) => number])
   ['file_cache_evictions_total', 'Verdicts forgotten because the cache was full.', (s) => s.cache.evicted],
   ['integrity_entities_total', 'Files and directories looked at by integrity monitoring.', (s) => s.integrity.counts.entities],
   ['integrity_unreadable_total', 'Files and directories that integrity monitoring could not read.', (s) => s.integrity.counts.unreadable],
+  ['log_bytes_total', 'Bytes of log files inspected.', (s) => s.logs?.counts.bytes ?? 0],
+  ['log_findings_total', 'Matches of log rules that were reported.', (s) => s.logs?.counts.reported ?? 0],
   ['file_rejudged_total', 'Contents judged again after new signatures.', (s) => s.rejudged.done],
 ];
 

@@ -63,7 +63,7 @@ function stand(state: string, rules: string, more: { config?: string; vms?: File
   const findings: Finding[] = [];
   const scans: ScanRecord[] = [];
   const service = new FileService({
-    config: config.files, vms: more.vms ?? { web: {} }, resolve: (p) => p, defaultEngines: [], onFinding: (f) => findings.push(f), onScan: (r) => scans.push({ ...r }), onIntegrity: () => undefined, log: () => undefined,
+    config: config.files, vms: more.vms ?? { web: {} }, resolve: (p) => p, defaultEngines: [], onFinding: (f) => findings.push(f), onScan: (r) => scans.push({ ...r }), onIntegrity: () => undefined, onLog: () => undefined, defaultLogRules: [], log: () => undefined,
     now: () => performance.now(), wall: Date.now, random: () => 7, every: () => () => undefined, sleep: async (ms) => void (await sleep(ms)),
   });
   return { service, findings, scans };
@@ -185,7 +185,7 @@ test('a schedule starts once in its minute, on its days, for its VMs', async (t)
   let now = Date.UTC(2026, 0, 5, 2, 59, 50);
   const { config } = parseConfig('t.yaml', `ports: [{ name: n, type: tap, device: n }]\nvms: { a: {}, b: {} }\nfiles: { state: ${state}, engines: [{ type: hash-list }], schedules: [{ name: nightly, at: "03:00", days: [mon] }] }\n`);
   const service = new FileService({
-    config: config!.files, vms: { a: { root }, b: {} }, resolve: (p) => p, defaultEngines: [], onFinding: () => undefined, onScan: () => undefined, onIntegrity: () => undefined, log: () => undefined,
+    config: config!.files, vms: { a: { root }, b: {} }, resolve: (p) => p, defaultEngines: [], onFinding: () => undefined, onScan: () => undefined, onIntegrity: () => undefined, onLog: () => undefined, defaultLogRules: [], log: () => undefined,
     now: () => performance.now(), wall: () => now, random: () => 7, every: () => () => undefined, sleep: async (ms) => void (await sleep(ms)),
   });
   await service.start();
