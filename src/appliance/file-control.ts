@@ -85,6 +85,7 @@ function statusOf(s: FileService) {
     answers: s.judge.counts,
     scanner: s.scanner.counts,
     rejudged: s.rejudged,
+    flow_files: s.flowFiles,
     quarantine: { files: s.store.list().length, bytes: s.store.bytes },
     vms: s.judge.vms.all.map((vm) => ({ name: vm.name, connected: vm.session?.open === true, driver: vm.session?.driver ?? '', peer: vm.session?.peer ?? '', identities: vm.identities.size, identity_bytes: vm.identities.bytes })),
   };

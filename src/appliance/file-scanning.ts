@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FileService, type EngineConfig, type FilesConfig, type FlowOrigin } from '../file-events/index.js';
 import type { Config } from './config/load.js';
-import { antiMalwareEvent, fileInfoEvent, fileScanEvent, integrityEvent, logEvent } from './events/file-events.js';
+import { antiMalwareEvent, fileScanEvent, integrityEvent, logEvent } from './events/file-events.js';
 import { FlowFileWindow, kibOf, type FlowFileMessage } from './flow-files.js';
 import { SHIPPED_FILE_RULES, SHIPPED_LOG_RULES } from './file-rules.js';
 
@@ -63,13 +63,12 @@ export class FileScanning {
 
   /** Judge a file that a flow has delivered. */
   async flowFile({ file, origin, src, dst }: FlowFileMessage): Promise<void> {
-    const { config, write, block } = this.#o;
+    const { config, block } = this.#o;
     const kib = kibOf(file);
     const seconds = config.files.flows.block_source_seconds;
     const cut = seconds === 0 ? null : (_: FlowOrigin, toServer: boolean): void => block(toServer ? src : dst, seconds);
     try {
-      const result = await this.service.judgeFlowFile(file, origin, cut);
-      if (config.events.types.includes('fileinfo')) write(fileInfoEvent(file, origin, result, Date.now(), config.name));
+      await this.service.judgeFlowFile(file, origin, cut);
     } finally {
       this.window.leave(kib);
     }

@@ -118,7 +118,7 @@ export function filesSchema(size: SizeSchema): Record<string, unknown> {
         default: {},
         description: 'Files that flows carry (HTTP, SMTP, FTP, SMB, NFS) are judged as well, after they passed: detection, and prevention of the next one.',
         properties: {
-          enabled: { type: 'boolean', default: false, description: 'Judge them, and write a `fileinfo` event for each.' },
+          enabled: { type: 'boolean', default: false, description: 'Judge them.' },
           max_file_size: size('Larger files are hashed but not kept: only their hash is judged.', '10 MiB'),
           memory: size('Content held of files under way in the data plane, and again of those that wait to be judged.', '64 MiB'),
           max_files: { type: 'integer', minimum: 1, maximum: 65_536, default: 1024, description: 'Files followed at a time; further ones are not looked at.' },

@@ -1,5 +1,5 @@
 /** EVE events of file scanning: `anti_malware` (one file) and `file_scan` (a scan began, paused or ended). docs/file-scanning.md shows both. */
-import type { Finding, FlowFile, FlowOrigin, IntegrityChange, LogFinding, ScanRecord, ScanResult } from '../../file-events/index.js';
+import type { Finding, IntegrityChange, LogFinding, ScanRecord } from '../../file-events/index.js';
 import { eveTime } from './event-time.js';
 
 /** @param wallMs time of the event, ms since 1970; @param host name of the appliance */
@@ -24,28 +24,6 @@ export function antiMalwareEvent(f: Finding, wallMs: number, host: string): stri
       ...(f.delivered === null ? {} : { delivered_by: { ...f.delivered.origin, filename: f.delivered.filename, timestamp: f.delivered.time } }),
     },
     fileinfo: { filename: f.path, size: f.size, ...(f.sha256 === '' ? {} : { sha256: f.sha256 }) },
-    host,
-  });
-}
-
-/** Suricata's `fileinfo`, with the verdict. */
-export function fileInfoEvent(file: FlowFile, origin: FlowOrigin, result: ScanResult, wallMs: number, host: string): string {
-  return JSON.stringify({
-    timestamp: timeOf(wallMs),
-    event_type: 'fileinfo',
-    ...origin,
-    fileinfo: {
-      filename: file.name,
-      ...(file.magic === '' ? {} : { magic: file.magic }),
-      gaps: false,
-      state: 'CLOSED',
-      sha256: file.sha256,
-      stored: false,
-      size: file.size,
-      direction: file.toServer ? 'to_server' : 'to_client',
-      verdict: result.outcome,
-      ...(result.signature === '' ? {} : { signature: result.signature }),
-    },
     host,
   });
 }
