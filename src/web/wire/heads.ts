@@ -11,13 +11,17 @@ function text(there: boolean): ByteString {
 }
 
 export function requestHead(exchange: HttpExchange): RequestHead {
-  return {
-    line: text(exchange.startLine(0, value)),
-    method: text(exchange.requestMethod(value)),
-    target: text(exchange.rawUri(value)),
-    protocol: text(exchange.protocol(0, value)),
-    fields: fieldsOf(exchange, 0),
-  };
+  const line = text(exchange.startLine(0, value));
+  const method = text(exchange.requestMethod(value));
+  let target = text(exchange.rawUri(value));
+  let protocol = text(exchange.protocol(0, value));
+  const version = protocol.lastIndexOf(' ') + 1;
+  if (version > 0 && protocol.startsWith('HTTP/', version)) {
+    // Spaces within the target: strict servers refuse the line, the others take all up to the version, parameters included.
+    protocol = protocol.slice(version);
+    target = line.slice(line.indexOf(target, method.length), line.length - protocol.length).trimEnd();
+  }
+  return { line, method, target, protocol, fields: fieldsOf(exchange, 0) };
 }
 
 export function responseHead(exchange: HttpExchange): ResponseHead {

@@ -29,6 +29,19 @@ test('an exchange goes through all phases, heads as sent', (t) => {
   t.is(l.errors, 0);
 });
 
+test('spaces within the target belong to it, as for servers that take such lines', (t) => {
+  for (const [line, target, protocol] of [
+    ['GET /a?q=1 or 2 HTTP/1.1', '/a?q=1 or 2', 'HTTP/1.1'],
+    ['GET /a  b  HTTP/1.0', '/a  b', 'HTTP/1.0'],
+    ['GET /a JUNK/1.0', '/a', 'JUNK/1.0'],
+    ['GET /a b JUNK', '/a', 'b JUNK'],
+  ] as const) {
+    const { lab: l, engine } = lab();
+    l.client(`${line}\r\nHost: a\r\n\r\n`);
+    t.like(engine.made[0]?.request, { line, target, protocol });
+  }
+});
+
 test('bodies come without transfer and content coding', (t) => {
   const { lab: l, engine } = lab();
   l.client('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n');
