@@ -512,7 +512,7 @@ export class DataPlane implements Inspector, StreamSink {
 /** Nobody but web protection reads the flow: nothing is kept for rules, and only HTTP is followed. */
 function leaveToWeb({ toServer, toClient, app, appProto }: Flow): void {
   toServer.inspectDone = toClient.inspectDone = true;
-  if (app > 0 && appProto !== 'http') toServer.parseDone = toClient.parseDone = true;
+  if (app > 0 && appProto !== 'http' && appProto !== 'http2') toServer.parseDone = toClient.parseDone = true;
 }
 
 /** Reasons that say no more than that room is used up. */

@@ -85,6 +85,10 @@ interface Decision {
   readonly page: boolean;
 }
 
+/** Flow.appProto of what is judged. */
+const HTTP1 = 'http';
+const HTTP2 = 'http2';
+
 const value = new ByteSlice();
 
 /** A decision that no rule made. */
@@ -145,7 +149,7 @@ export class WebStage implements HttpObserver {
     this.#clientEnd = toClient.end;
     this.#clientIdle = toClient.parsed === toClient.end && !isResponding(flow);
     // The next request may come after any number of bytes.
-    toServer.unlimited = toClient.unlimited = flow.appProto === 'http';
+    toServer.unlimited = toClient.unlimited = flow.appProto === HTTP1 || flow.appProto === HTTP2;
   }
 
   /** What became of the packet. On a block view.reason and view.ruleSid are set. */
@@ -217,7 +221,8 @@ export class WebStage implements HttpObserver {
     const exchange = new WebExchange(transaction, http, block, names, host, head.method, head.target);
     http.observed = exchange;
     state.current = exchange;
-    exchange.holdable = mode === WebMode.ON && !hasField(head, 'expect');
+    // Streams of HTTP/2 share a connection: what waits for one would keep the others waiting.
+    exchange.holdable = mode === WebMode.ON && flow.appProto === HTTP1 && !hasField(head, 'expect');
     exchange.announced = announcedLength(head);
     this.counters.transactions++;
     this.counters.open++;
@@ -335,10 +340,9 @@ export class WebStage implements HttpObserver {
     this.#close(flow, flow.web as FlowWeb, exchange, intervention, page ? 'page' : 'reset');
   }
 
-  /** A page can only stand in for a response of which nothing has left, and only in its turn. */
+  /** A page can only stand in for a response of which nothing has left, and only in its turn. It is written in HTTP/1. */
   #canAnswer(flow: Flow, exchange: WebExchange): boolean {
-    // A page is written in HTTP/1.
-    if (!this.#clientIdle || flow.appProto === 'http2') return false;
+    if (!this.#clientIdle || flow.appProto !== HTTP1) return false;
     for (const tx of flow.transactions as Transaction[]) {
       if (tx === (exchange.http as unknown)) return true;
       if (!tx.doneToClient) return false;
