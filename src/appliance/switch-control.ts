@@ -67,13 +67,12 @@ export class SwitchControl {
     this.#vms = vms;
   }
 
-  /** Answer one request. Never throws for what an operator may ask. @param nowSec clock of the traffic */
+  /** Answer one request. Never throws: whatever was asked, the data plane goes on. @param nowSec clock of the traffic */
   answer(request: SwitchRequest, nowSec: number): SwitchAnswer {
     try {
       return this.#answer(request, nowSec);
     } catch (error) {
-      if (error instanceof Refused || error instanceof SyntaxError || error instanceof RangeError || (error instanceof Error && 'code' in error)) return { ok: false, lines: [error.message] };
-      throw error;
+      return { ok: false, lines: [error instanceof Error ? error.message : String(error)] };
     }
   }
 
@@ -207,7 +206,7 @@ export class SwitchControl {
     if (vlan === undefined && vlans.length !== 1) throw new Refused(`port ${name} is in several VLANs: say which (--vlan)`);
     if (vlan !== undefined && !vlans.includes(vlan)) throw new Refused(`port ${name} is not in VLAN ${vlan}`);
     const { version, words } = parseIp(ip);
-    return { index, v6: version === 6, words: [words[0]!, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0], approval: { port: name, ip, vlan: vlan ?? vlans[0]! } };
+    return { index, v6: version === 6, words: [words[0]!, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0], approval: { port: name, ip: formatIp(version, words[0]!, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0), vlan: vlan ?? vlans[0]! } };
   }
 
   #approve(name: string, ip: string, vlan: number | undefined, nowSec: number): SwitchAnswer {
