@@ -124,7 +124,7 @@ export function segment(
 /** madvise(MADV_HUGEPAGE) on the whole pages inside the buffer; returns false when the kernel refuses. */
 export function adviseHugePages(buf: ArrayBufferView): boolean;
 /**
- * Drop all capabilities except the named ones (cap_net_admin, cap_net_raw), optionally change uid/gid, set
+ * Drop all capabilities except the named ones (cap_net_admin, cap_net_raw, cap_dac_read_search), optionally change uid/gid, set
  * no_new_privs, empty the bounding set. Acts on the whole process; with a `uid` only the calling thread (and workers
  * it starts later) keeps anything, so call it before starting workers.
  * @returns threads that still hold more than `keep`: those that block all signals. Without a `uid` change that is 1

@@ -27,12 +27,13 @@ namespace {
 
 constexpr int kLastCap = 63;
 
-// The names a packet appliance may keep. Everything else is dropped, known by name or not.
+// The names a packet appliance may keep; the last one to read the files of containers, whoever owns them. Everything else is dropped, known by name or not.
 struct CapName {
   const char* name;
   int bit;
 };
-constexpr CapName kKeepable[] = {{"cap_net_admin", CAP_NET_ADMIN}, {"cap_net_raw", CAP_NET_RAW}};
+constexpr CapName kKeepable[] = {
+    {"cap_net_admin", CAP_NET_ADMIN}, {"cap_net_raw", CAP_NET_RAW}, {"cap_dac_read_search", CAP_DAC_READ_SEARCH}};
 
 // What the signal handler applies: plain memory, async-signal-safe calls only. One drop at a time (the lock below).
 uint64_t keep_mask;
@@ -166,7 +167,7 @@ bool ReadKeep(napi_env env, napi_value options, uint64_t* mask) {
       }
     }
     if (!known) {
-      ThrowRange(env, "cannot keep '%.40s': only cap_net_admin and cap_net_raw", name.c_str());
+      ThrowRange(env, "cannot keep '%.40s': only cap_net_admin, cap_net_raw and cap_dac_read_search", name.c_str());
       return false;
     }
   }

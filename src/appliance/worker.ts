@@ -150,7 +150,7 @@ function start(): void {
     const lost = control.restore(readApprovals(resolve(dirname(resolve(input.file)), config.switch.approvals)), Math.floor(Date.now() / 1000));
     for (const text of lost) post({ type: 'log', text });
   }
-  if (!input.keepPrivileges) reducePrivileges(config.privileges);
+  if (!input.keepPrivileges) reducePrivileges(config);
   const wakeFd = session.ports.needLoop();
   if (web?.cold === true) warmWeb(session, config, webFiles, yaml);
   post({ type: 'ready', rules: rules?.rules.length ?? 0, refusals: rules?.refusals ?? [], wakeFd, ports: config.ports.map((p) => p.name) });
@@ -219,12 +219,14 @@ function flowFiles({ files }: Config): NonNullable<ConstructorParameters<typeof 
  * what packet I/O may still ask for; the others keep no more than that, and after a change of user nothing at all.
  * @throws Error when the change of user is refused
  */
-function reducePrivileges({ user, drop }: Config['privileges']): void {
+function reducePrivileges({ privileges: { user, drop }, files, vms }: Config): void {
   if (user === '' && !drop) return;
   const [uid, gid] = user === '' ? [] : user.split(':').map(Number);
+  // Root directories of VMs hold files of any owner.
+  const readsRoots = files.enabled && Object.values(vms).some((vm) => vm.files?.root !== undefined);
   const same = uid === undefined || (uid === process.getuid?.() && gid === process.getgid?.());
   try {
-    dropPrivileges({ ...(same ? {} : { uid: uid!, gid: gid! }), keep: ['cap_net_admin', 'cap_net_raw'] });
+    dropPrivileges({ ...(same ? {} : { uid: uid!, gid: gid! }), keep: ['cap_net_admin', 'cap_net_raw', ...(readsRoots ? ['cap_dac_read_search'] : [])] });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const text = same ? `dropping privileges: ${why}` : `privileges.user ${user}: ${why}; changing the user takes root with CAP_SETUID and CAP_SETGID`;

@@ -300,7 +300,7 @@ export const configSchema: JsonSchema = {
       description: 'What the process gives up once the ports are open.',
       properties: {
         user: { type: 'string', default: '', pattern: '^([0-9]{1,9}:[0-9]{1,9})?$', description: 'Numeric uid:gid to become, with `drop` in any case; empty = stay. The directory of the event file must be writable for it when files rotate.' },
-        drop: { type: 'boolean', default: true, description: 'Drop every capability but NET_ADMIN and NET_RAW and set no_new_privs, also when not started as root.' },
+        drop: { type: 'boolean', default: true, description: 'Drop every capability but NET_ADMIN and NET_RAW (and DAC_READ_SEARCH where `vms.<name>.files.root` is to be read) and set no_new_privs, also when not started as root.' },
       },
     },
   },

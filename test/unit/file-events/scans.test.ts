@@ -244,6 +244,7 @@ test('partition tables: none, MBR, GPT, nonsense', (t) => {
 });
 
 const root = process.getuid?.() === 0;
+if (!root) console.log('scans: test of disk images skipped: it takes root to mount one');
 const mkfs = spawnSync('mkfs.ext4', ['-V']).error === undefined;
 (root && mkfs ? test : test.skip)('a disk image is mounted read-only and scanned; it does not change', async (t) => {
   const content = place();
