@@ -55,6 +55,14 @@ export class ByteSet {
     return new ByteSet(this.words.map((word) => ~word));
   }
 
+  intersection(other: ByteSet): ByteSet {
+    return new ByteSet(this.words.map((word, i) => word & other.words[i]!));
+  }
+
+  get isEmpty(): boolean {
+    return this.words.every((word) => word === 0);
+  }
+
   isSubsetOf(other: ByteSet): boolean {
     return this.words.every((word, i) => (word & ~other.words[i]!) === 0);
   }
@@ -66,6 +74,40 @@ export class ByteSet {
     return sum;
   }
 
-  /** Bytes that names, numbers, words, addresses and URLs usually do without. */
-  static readonly SPECIAL = ByteSet.of('0-9A-Za-z _./:,@+=%?&').union(ByteSet.single(0x2d)).complement();
+  /** Bytes of names, numbers, words, addresses and URLs. */
+  static readonly ORDINARY = ByteSet.of('0-9A-Za-z _./:,@+=%?&').union(ByteSet.single(0x2d));
+
+  /** Every letter is there in both cases or in neither. */
+  get isCaseClosed(): boolean {
+    for (let upper = 0x41; upper <= 0x5a; upper++) if (this.has(upper) !== this.has(upper | 0x20)) return false;
+    return true;
+  }
+
+  /**
+   * As part of a regular expression: a byte or a class.
+   * @param caseless the expression compares without case, so that capital letters can be left out
+   */
+  print(caseless: boolean): string {
+    const set = caseless ? this.intersection(NO_CAPITALS) : this;
+    const ranges: string[] = [];
+    let single = true;
+    for (let byte = 0; byte < 256; byte++) {
+      if (!set.has(byte)) continue;
+      const low = byte;
+      while (byte < 255 && set.has(byte + 1)) byte++;
+      if (byte > low) single = false;
+      ranges.push(byte > low ? `${escaped(low)}-${escaped(byte)}` : escaped(low));
+    }
+    return single && ranges.length === 1 ? ranges[0]! : `[${ranges.join('')}]`;
+  }
+}
+
+const NO_CAPITALS = ByteSet.of('A-Z').complement();
+
+/** Bytes that mean themselves wherever they stand in an expression. */
+const PLAIN = /^[0-9A-Za-z_ ,;:=@%&~"'<>/]$/;
+
+function escaped(byte: number): string {
+  const c = String.fromCharCode(byte);
+  return PLAIN.test(c) ? c : `\\x${byte.toString(16).padStart(2, '0')}`;
 }

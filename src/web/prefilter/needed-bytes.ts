@@ -1,270 +1,36 @@
 /**
- * Which bytes must a value hold for a regular expression to match it? Read off the expression alone: of every part that has to
- * take part in a match the bytes it can begin to match with; the part whose bytes are rarest in ordinary text is chosen.
- * `["'][\s]*or` gives the two quotes: no quote, no match, whatever else the value is.
+ * Which bytes must a value hold for a regular expression to match it? Of every part that has to take part in a match the bytes
+ * it can consist of; the part whose bytes are rarest in ordinary text is chosen. `["'][\s]*or` gives the two quotes: no quote, no
+ * match, whatever else the value is.
  */
 import { ByteSet } from './byte-set.js';
+import type { Node } from './regex-tree.js';
 
-/** Thrown inside for syntax this reader does not know; such an expression has no needed bytes. */
-class UnknownSyntax extends Error {}
-
-/** Option bits of an expression that change which bytes a part matches. */
-interface Flags {
-  readonly caseless: boolean;
-}
-
-/** Bytes of which at least one has to occur; null: none is needed. */
-type Need = ByteSet | null;
-
-/** @returns a set of which every match holds at least one byte, null when there is none or the expression is beyond this reader */
-export function neededBytes(expression: string, caseless = false): ByteSet | null {
-  try {
-    const reader = new Reader(expression);
-    const need = reader.alternatives({ caseless });
-    reader.expectEnd();
-    return need;
-  } catch (error) {
-    if (error instanceof UnknownSyntax) return null;
-    throw error;
-  }
-}
-
-const ESCAPED_SETS: Readonly<Record<string, ByteSet>> = {
-  d: ByteSet.of('0-9'),
-  w: ByteSet.of('0-9A-Za-z_'),
-  s: ByteSet.of('\t-\r '),
-  h: ByteSet.of('\t \xa0'),
-  v: ByteSet.of('\n-\r\x85'),
-};
-const CONTROL: Readonly<Record<string, number>> = { n: 0x0a, r: 0x0d, t: 0x09, f: 0x0c, e: 0x1b, a: 0x07 };
-const POSIX: Readonly<Record<string, ByteSet>> = {
-  alnum: ByteSet.of('0-9A-Za-z'),
-  alpha: ByteSet.of('A-Za-z'),
-  blank: ByteSet.of('\t '),
-  cntrl: ByteSet.of('\0-\x1f\x7f'),
-  digit: ByteSet.of('0-9'),
-  graph: ByteSet.of('!-~'),
-  lower: ByteSet.of('a-z'),
-  print: ByteSet.of(' -~'),
-  punct: ByteSet.of('!-/:-@[-`{-~'),
-  space: ByteSet.of('\t-\r '),
-  upper: ByteSet.of('A-Z'),
-  word: ByteSet.of('0-9A-Za-z_'),
-  xdigit: ByteSet.of('0-9A-Fa-f'),
-};
-
-class Reader {
-  readonly #text: string;
-  #at = 0;
-
-  constructor(text: string) {
-    this.#text = text;
-  }
-
-  expectEnd(): void {
-    if (this.#at < this.#text.length) throw new UnknownSyntax();
-  }
-
-  /** a|b|c up to the end or a closing parenthesis: a byte of each is needed, so their union. */
-  alternatives(outer: Flags): Need {
-    let flags = outer;
-    let need: Need | undefined;
-    for (;;) {
-      const branch = this.#sequence(flags);
-      flags = branch.flags;
-      if (need === undefined) need = branch.need;
-      else need = need === null || branch.need === null ? null : need.union(branch.need);
-      if (this.#text[this.#at] !== '|') return need;
-      this.#at++;
-    }
-  }
-
-  /** Parts one after another: the rarest need of them. Flags set inside hold for the alternatives behind as well. */
-  #sequence(outer: Flags): { readonly need: Need; readonly flags: Flags } {
-    let flags = outer;
-    let need: Need = null;
-    for (;;) {
-      const c = this.#text[this.#at];
-      if (c === undefined || c === '|' || c === ')') return { need, flags };
-      const set = this.#flagSetting(flags);
-      if (set !== null) {
-        flags = set;
-        continue;
+/** @returns a set of which every match holds at least one byte, null when there is none */
+export function neededBytes(node: Node): ByteSet | null {
+  switch (node.kind) {
+    case 'set':
+      return node.set;
+    case 'sequence': {
+      let need: ByteSet | null = null;
+      for (const part of node.parts) {
+        const own = neededBytes(part);
+        if (own !== null && (need === null || own.weight < need.weight)) need = own;
       }
-      const part = this.#part(flags);
-      if (this.#minimum() > 0) need = rarer(need, part);
+      return need;
     }
-  }
-
-  /** (?i) and the like in the middle. */
-  #flagSetting(flags: Flags): Flags | null {
-    const setting = /^\(\?([a-zA-Z]*)(?:-([a-zA-Z]+))?\)/.exec(this.#ahead());
-    if (setting === null) return null;
-    this.#at += setting[0].length;
-    return withFlags(flags, setting[1]!, setting[2] ?? '');
-  }
-
-  #part(flags: Flags): Need {
-    const c = this.#text[this.#at++]!;
-    switch (c) {
-      case '^':
-      case '$':
-        return null;
-      case '.':
-        return ByteSet.ALL;
-      case '(':
-        return this.#group(flags);
-      case '[':
-        return this.#class(flags);
-      case '\\':
-        return this.#escape(flags);
-      case '*':
-      case '+':
-      case '?':
-        throw new UnknownSyntax();
-      default:
-        return literal(c.charCodeAt(0), flags);
+    case 'alternatives': {
+      let need: ByteSet = ByteSet.NONE;
+      for (const branch of node.branches) {
+        const own = neededBytes(branch);
+        if (own === null) return null;
+        need = need.union(own);
+      }
+      return need;
     }
-  }
-
-  /** Behind the opening parenthesis. */
-  #group(flags: Flags): Need {
-    const opening = /^(?:\?(?:([a-zA-Z]*)(?:-([a-zA-Z]+))?:|P?<([A-Za-z_]\w*)>|'\w+'|([=!>|#]|<[=!])))?/.exec(this.#ahead())!;
-    const [text, on = '', off = '', , special] = opening;
-    if (text === '' && /^[?*]/.test(this.#ahead())) throw new UnknownSyntax();
-    // branch reset counts groups, a comment is no expression
-    if (special === '|' || special === '#') throw new UnknownSyntax();
-    this.#at += text.length;
-    const need = this.alternatives(withFlags(flags, on, off));
-    if (this.#text[this.#at++] !== ')') throw new UnknownSyntax();
-    // what a look-around sees need not be part of the match, and may be forbidden; an atomic group is like any other
-    return special === undefined || special === '>' ? need : null;
-  }
-
-  /** The least number of times that a quantifier at this place asks for. */
-  #minimum(): number {
-    const quantifier = /^(?:[*+?]|\{(\d*)(?:,(\d*))?\})[?+]?/.exec(this.#ahead());
-    if (quantifier === null || (quantifier[1] === '' && (quantifier[2] ?? '') === '')) return 1;
-    this.#at += quantifier[0].length;
-    switch (quantifier[0][0]) {
-      case '+':
-        return 1;
-      case '{':
-        return Number(quantifier[1]);
-      default:
-        return 0;
-    }
-  }
-
-  /** Behind a backslash outside of a class. */
-  #escape(flags: Flags): Need {
-    const c = this.#text[this.#at];
-    if (c === undefined || /[1-9CEGKQRXcgkopNPuUlL]/.test(c)) throw new UnknownSyntax();
-    if (/[bBAzZ]/.test(c)) {
-      this.#at++;
+    case 'repeat':
+      return node.min > 0 ? neededBytes(node.part) : null;
+    default:
       return null;
-    }
-    const set = this.#escapedSet();
-    return set ?? literal(this.#escapedByte(), flags);
   }
-
-  /** \d and the like, null when the escape is none of them. */
-  #escapedSet(): ByteSet | null {
-    const c = this.#text[this.#at]!;
-    const set = ESCAPED_SETS[c.toLowerCase()];
-    if (set === undefined || c === 'n') return null;
-    this.#at++;
-    return c === c.toLowerCase() ? set : set.complement();
-  }
-
-  /** An escape that stands for one byte. */
-  #escapedByte(): number {
-    const c = this.#text[this.#at++]!;
-    if (c === 'x') {
-      const digits = /^(?:\{([0-9a-fA-F]{1,2})\}|([0-9a-fA-F]{1,2}))/.exec(this.#ahead());
-      if (digits === null) throw new UnknownSyntax();
-      this.#at += digits[0].length;
-      return Number.parseInt(digits[1] ?? digits[2]!, 16);
-    }
-    if (c === '0') {
-      const digits = /^[0-7]{0,2}/.exec(this.#ahead())![0];
-      this.#at += digits.length;
-      return Number.parseInt(`0${digits}`, 8);
-    }
-    const control = CONTROL[c];
-    if (control !== undefined) return control;
-    if (/[0-9A-Za-z]/.test(c)) throw new UnknownSyntax();
-    return c.charCodeAt(0);
-  }
-
-  /** Behind the opening bracket. */
-  #class(flags: Flags): ByteSet {
-    const negated = this.#text[this.#at] === '^';
-    if (negated) this.#at++;
-    let set = ByteSet.NONE;
-    for (let first = true; ; first = false) {
-      const c = this.#text[this.#at];
-      if (c === undefined) throw new UnknownSyntax();
-      if (c === ']' && !first) break;
-      const low = this.#classItem();
-      if (typeof low !== 'number') {
-        set = set.union(low);
-        continue;
-      }
-      const isRange = this.#text[this.#at] === '-' && this.#text[this.#at + 1] !== ']' && this.#text[this.#at + 1] !== undefined;
-      if (!isRange) {
-        set = set.union(literal(low, flags));
-        continue;
-      }
-      this.#at++;
-      const high = this.#classItem();
-      // "a-\d": the hyphen is itself
-      if (typeof high !== 'number') set = set.union(literal(low, flags)).union(literal(0x2d, flags)).union(high);
-      else for (let byte = low; byte <= high; byte++) set = set.union(literal(byte, flags));
-    }
-    this.#at++;
-    return negated ? set.complement() : set;
-  }
-
-  /** One byte or a set inside a class. */
-  #classItem(): number | ByteSet {
-    const posix = /^\[:(\^?)([a-z]+):\]/.exec(this.#ahead());
-    if (posix !== null) {
-      const set = POSIX[posix[2]!];
-      if (set === undefined) throw new UnknownSyntax();
-      this.#at += posix[0].length;
-      return posix[1] === '^' ? set.complement() : set;
-    }
-    const c = this.#text[this.#at++]!;
-    if (c !== '\\') return c.charCodeAt(0);
-    if (this.#text[this.#at] === 'b') {
-      this.#at++;
-      return 0x08;
-    }
-    if (/[1-9CEGKQRXcgkopNPuUlL]/.test(this.#text[this.#at] ?? '1')) throw new UnknownSyntax();
-    return this.#escapedSet() ?? this.#escapedByte();
-  }
-
-  /** Enough of what follows for the short lexical patterns above. */
-  #ahead(): string {
-    return this.#text.slice(this.#at, this.#at + 64);
-  }
-}
-
-function withFlags(flags: Flags, on: string, off: string): Flags {
-  // x changes what blanks mean, other letters nothing about bytes
-  if (on.includes('x')) throw new UnknownSyntax();
-  if (!on.includes('i') && !off.includes('i')) return flags;
-  return { caseless: on.includes('i') };
-}
-
-function literal(byte: number, flags: Flags): ByteSet {
-  const single = ByteSet.single(byte);
-  const lower = byte | 0x20;
-  return flags.caseless && lower >= 0x61 && lower <= 0x7a && byte < 0x80 ? single.union(ByteSet.single(byte ^ 0x20)) : single;
-}
-
-function rarer(a: Need, b: Need): Need {
-  if (a === null || b === null) return a ?? b;
-  return b.weight < a.weight ? b : a;
 }

@@ -1,9 +1,11 @@
 /**
- * The prefilter on Vectorscan. Per place, expressions are sorted into tiers by the bytes that a value must hold for them to match: a
- * value without any such byte (a word, a number) is never searched for them. Each tier is one multi-pattern database; the
- * phrase lists of all rules are another. Compiled databases are kept under a hash of library, processor and patterns.
+ * The prefilter on Vectorscan. Per place there is one multi-pattern database for each tier of values: those of letters and digits
+ * alone, those with ordinary separators, prose, everything. Expressions are cut down to what they can match over the tier's bytes,
+ * which leaves little of most of them; a value is searched in the database of its tier. The phrase lists of all rules are
+ * another database. Compiled databases are kept under a hash of library, processor and patterns.
  *
- * Left to the operators themselves ("not covered"): what Vectorscan cannot compile, and what occurs in nearly every value.
+ * Left to the operators themselves: what occurs in nearly every value ("not covered"), and in a tier what Vectorscan cannot
+ * compile, unless the value lacks bytes that the expression needs.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -14,9 +16,11 @@ import { SCAN_PLACES, ScanPlace, type Prefilter, type PrefilterCache, type Prefi
 import { toScratch, type ByteString } from '../value.js';
 import { ByteSet } from './byte-set.js';
 import { neededBytes } from './needed-bytes.js';
+import { parseRegex, type Node } from './regex-tree.js';
+import { RegexPrinter, isCaseless, restrict } from './restrict.js';
 
 /** Counts up whenever the stored form changes. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** A pattern of one tier: what is searched for and the slots it answers for. */
 interface Item {
@@ -28,10 +32,20 @@ interface Item {
 /** Options of PCRE that Vectorscan has as well. `$` before a final line feed it does not tell apart: that only adds hits. */
 const KNOWN_OPTIONS = PCRE_CASELESS | PCRE_DOTALL | PCRE_MULTILINE | PCRE_DOLLAR_ENDONLY;
 
-const WORD_BYTES = ByteSet.of('0-9A-Za-z');
+const WORD = ByteSet.of('0-9A-Za-z');
+const PROSE = ByteSet.ORDINARY.union(ByteSet.of('\t\n\r!"#\'()*;'));
 
-/** Tier that each byte opens. */
-const TIER = Uint8Array.from({ length: 256 }, (_, byte) => (ByteSet.SPECIAL.has(byte) ? 2 : WORD_BYTES.has(byte) ? 0 : 1));
+/** By place: bytes of the values of each tier, the smallest first. Where rules are few or values all alike, tiers gain nothing. */
+const ALPHABETS: readonly (readonly ByteSet[])[] = Array.from({ length: SCAN_PLACES }, (_, place) => {
+  switch (place) {
+    case ScanPlace.PARAMETER:
+      return [WORD, ByteSet.ORDINARY, PROSE, ByteSet.ALL];
+    case ScanPlace.HEADER:
+      return [ByteSet.ORDINARY, ByteSet.ALL];
+    default:
+      return [ByteSet.ALL];
+  }
+});
 
 /** Values of ordinary requests. An expression that occurs in most of them spares nothing. */
 const PROBES = ['', 'a', '7', 'page', '1234567890', 'en-US,en;q=0.5', '/index.html', 'john.doe@example.com', 'the quick brown fox', 'no-cache', 'gzip, deflate', '2024-05-01T12:00:00Z'];
@@ -45,7 +59,7 @@ class VectorscanPrefilter implements Prefilter {
   constructor(patterns: readonly PrefilterPattern[], slots: number, cache: PrefilterCache | null) {
     const usable = patterns.filter(({ hint }) => hint.kind === 'words' || isSelective(hint.expression, hint.options));
     const words = (slots + 31) >>> 5;
-    this.#places = Array.from({ length: SCAN_PLACES }, (_, place) => new Place(place === ScanPlace.NONE ? [] : usable.filter((pattern) => (pattern.places & (1 << place)) !== 0), words, cache));
+    this.#places = Array.from({ length: SCAN_PLACES }, (_, place) => new Place(ALPHABETS[place]!, place === ScanPlace.NONE ? [] : usable.filter((pattern) => (pattern.places & (1 << place)) !== 0), words, cache));
     this.covered = this.#places.map((place) => place.covered);
   }
 
@@ -57,97 +71,151 @@ class VectorscanPrefilter implements Prefilter {
 /** What is searched for at one place. */
 class Place {
   readonly covered: Uint32Array;
-  /** For every value, for those with more than letters and digits, for those with special bytes. */
-  readonly #words: Database | null;
-  readonly #ordinary: Database | null;
-  readonly #special: Database | null;
+  readonly #tiers: readonly Tier[];
+  /** First tier that has the byte. */
+  readonly #tierOf: Uint8Array;
   readonly #phrases: Database | null;
-  readonly #gates: Gates;
 
-  constructor(patterns: readonly PrefilterPattern[], words: number, cache: PrefilterCache | null) {
-    const tiers: [Map<string, Item>, Map<string, Item>, Map<string, Item>] = [new Map(), new Map(), new Map()];
+  constructor(alphabets: readonly ByteSet[], patterns: readonly PrefilterPattern[], words: number, cache: PrefilterCache | null) {
     const phrases = new Map<string, Item>();
-    for (const { hint, slot } of patterns) {
-      if (hint.kind === 'words') addItem(phrases, hint.words.map(escapeLiteral), HS_FLAG_CASELESS, slot);
-      else addItem(tiers[tierOf(hint.expression, hint.options)], [hint.expression], hsFlags(hint.options), slot);
-    }
-    this.#words = Database.obtain(tiers[0], cache);
-    this.#ordinary = Database.obtain(tiers[1], cache);
-    this.#special = Database.obtain(tiers[2], cache);
-    this.#phrases = Database.obtain(phrases, cache);
+    const expressions = new Map<string, Expression>();
     this.covered = new Uint32Array(words);
-    for (const database of [this.#words, this.#ordinary, this.#special, this.#phrases]) database?.cover(this.covered);
-    this.#gates = new Gates(patterns.filter(({ slot }) => (this.covered[slot >>> 5]! & (1 << (slot & 31))) === 0));
-    this.#gates.cover(this.covered);
+    for (const { hint, slot } of patterns) {
+      setBit(this.covered, slot);
+      if (hint.kind === 'words') {
+        addItem(phrases, hint.words.map(escapeLiteral), HS_FLAG_CASELESS, slot);
+        continue;
+      }
+      const key = `${hint.options} ${hint.expression}`;
+      const known = expressions.get(key);
+      if (known === undefined) expressions.set(key, { text: hint.expression, options: hint.options, tree: parseRegex(hint.expression, (hint.options & PCRE_CASELESS) !== 0), slots: [slot] });
+      else known.slots.push(slot);
+    }
+    this.#phrases = Database.obtain(phrases, cache);
+    this.#tierOf = Uint8Array.from({ length: 256 }, (_, byte) => alphabets.findIndex((alphabet) => alphabet.has(byte)));
+    this.#tiers = alphabets.map((alphabet) => new Tier([...expressions.values()], alphabet, words, cache));
   }
 
   scan(value: ByteString, out: Uint32Array): void {
     const length = value.length;
     const buf = toScratch(value);
     this.#phrases?.scan(buf, length, out);
-    this.#words?.scan(buf, length, out);
-    const tier = highestTier(buf, length);
-    if (tier >= 1) this.#ordinary?.scan(buf, length, out);
-    if (tier === 2) this.#special?.scan(buf, length, out);
+    const table = this.#tierOf;
+    const last = this.#tiers.length - 1;
+    let tier = 0;
+    for (let i = 0; i < length && tier < last; i++) if (table[buf[i]!]! > tier) tier = table[buf[i]!]!;
+    this.#tiers[tier]!.scan(buf, length, out);
+  }
+}
+
+interface Expression {
+  readonly text: string;
+  readonly options: number;
+  readonly tree: Node | null;
+  readonly slots: number[];
+}
+
+/** Values whose bytes are those of one alphabet. */
+class Tier {
+  readonly #databases: readonly Database[];
+  readonly #gates: Gates;
+
+  constructor(expressions: readonly Expression[], alphabet: ByteSet, words: number, cache: PrefilterCache | null) {
+    const items = new Map<string, Item>();
+    const possible: Expression[] = [];
+    for (const expression of expressions) {
+      const left = overAlphabet(expression, alphabet);
+      if (left === NEVER) continue;
+      possible.push(expression);
+      if (left !== null) for (const slot of expression.slots) addItem(items, [left.text], left.flags, slot);
+    }
+    this.#databases = parts(items).flatMap((part) => Database.obtain(part, cache) ?? []);
+    const found = new Uint32Array(words);
+    for (const database of this.#databases) database.cover(found);
+    this.#gates = new Gates(possible.filter(({ slots }) => slots.some((slot) => !hasBit(found, slot))), alphabet, words);
+  }
+
+  scan(buf: Uint8Array, length: number, out: Uint32Array): void {
+    for (const database of this.#databases) database.scan(buf, length, out);
     this.#gates.scan(buf, length, out);
   }
 }
 
+/**
+ * Expressions per database. Compiling takes more than proportionally long, and searching several small databases proved no
+ * slower than searching a large one.
+ */
+const MOST_TOGETHER = 64;
+
+function parts(items: ReadonlyMap<string, Item>): Map<string, Item>[] {
+  const count = Math.ceil(items.size / MOST_TOGETHER);
+  const keys = [...items.keys()].sort();
+  return Array.from({ length: count }, (_, part) => new Map(keys.filter((_key, i) => i % count === part).map((key) => [key, items.get(key)!])));
+}
+
+interface Restricted {
+  readonly text: string;
+  readonly flags: number;
+}
+
+/** Stands for an expression that matches nothing over an alphabet. */
+const NEVER = Symbol('never');
+
+/** The expression as far as it matters over the alphabet; null when that is not known. */
+function overAlphabet({ text, tree, options }: Expression, alphabet: ByteSet): Restricted | null | typeof NEVER {
+  const flags = hsFlags(options);
+  if (tree === null || alphabet === ByteSet.ALL) return { text, flags };
+  const left = restrict(tree, alphabet);
+  if (left === null) return NEVER;
+  const caseless = isCaseless(left);
+  const printed = new RegexPrinter(alphabet, caseless).print(left);
+  return printed === null ? null : { text: printed, flags: (caseless ? flags | HS_FLAG_CASELESS : flags & ~HS_FLAG_CASELESS) | HS_FLAG_DOTALL };
+}
+
 /** Expressions that Vectorscan cannot compile: those whose needed bytes a value lacks are spared all the same. */
 class Gates {
+  /** Slots that are open whatever the value. */
+  readonly #always: Uint32Array;
   /** Slots of gate i, of which byte b opens those with bit i in #opens[b]. */
-  readonly #slots: readonly number[];
+  readonly #slots: (readonly number[])[] = [];
   readonly #opens = new Uint32Array(256);
 
-  constructor(patterns: readonly PrefilterPattern[]) {
-    const slots: number[] = [];
-    for (const { hint, slot } of patterns) {
-      const need = hint.kind === 'regex' ? neededBytes(hint.expression, (hint.options & PCRE_CASELESS) !== 0) : null;
-      if (need === null || slots.length === MAX_GATES) continue;
-      for (let byte = 0; byte < 256; byte++) if (need.has(byte)) this.#opens[byte]! |= 1 << slots.length;
-      slots.push(slot);
+  constructor(expressions: readonly Expression[], alphabet: ByteSet, words: number) {
+    this.#always = new Uint32Array(words);
+    for (const { tree, slots } of expressions) {
+      const left = tree === null ? null : restrict(tree, alphabet);
+      const need = left === null ? null : neededBytes(left);
+      if (need === null || this.#slots.length === MAX_GATES) {
+        for (const slot of slots) setBit(this.#always, slot);
+        continue;
+      }
+      for (let byte = 0; byte < 256; byte++) if (need.has(byte)) this.#opens[byte]! |= 1 << this.#slots.length;
+      this.#slots.push(slots);
     }
-    this.#slots = slots;
-  }
-
-  cover(covered: Uint32Array): void {
-    for (const slot of this.#slots) covered[slot >>> 5]! |= 1 << (slot & 31);
   }
 
   scan(buf: Uint8Array, length: number, out: Uint32Array): void {
-    const slots = this.#slots;
-    if (slots.length === 0) return;
-    const all = slots.length === MAX_GATES ? -1 : (1 << slots.length) - 1;
+    const always = this.#always;
+    for (let w = 0; w < always.length; w++) out[w]! |= always[w]!;
+    const count = this.#slots.length;
+    if (count === 0) return;
+    const all = count === MAX_GATES ? -1 : (1 << count) - 1;
     let open = 0;
     for (let i = 0; i < length && open !== all; i++) open |= this.#opens[buf[i]!]!;
-    for (let gate = 0; gate < slots.length; gate++) {
-      if ((open & (1 << gate)) !== 0) out[slots[gate]! >>> 5]! |= 1 << (slots[gate]! & 31);
+    for (let gate = 0; gate < count; gate++) {
+      if ((open & (1 << gate)) !== 0) for (const slot of this.#slots[gate]!) setBit(out, slot);
     }
   }
 }
 
-/** Gates per place: bits of a word. */
+/** Gates per tier: bits of a word. */
 const MAX_GATES = 32;
-
-function highestTier(buf: Uint8Array, length: number): number {
-  let tier = 0;
-  for (let i = 0; i < length && tier < 2; i++) if (TIER[buf[i]!]! > tier) tier = TIER[buf[i]!]!;
-  return tier;
-}
 
 function addItem(items: Map<string, Item>, expressions: readonly string[], flags: number, slot: number): void {
   const key = `${flags}:${expressions.length}:${expressions.join('\n')}`;
   const known = items.get(key);
   if (known === undefined) items.set(key, { expressions, flags, slots: [slot] });
   else known.slots.push(slot);
-}
-
-/** 0: may occur in words and numbers; 1: needs at least an ordinary separator; 2: needs a special byte. */
-function tierOf(expression: string, options: number): 0 | 1 | 2 {
-  const need = neededBytes(expression, (options & PCRE_CASELESS) !== 0);
-  if (need === null) return 0;
-  if (need.isSubsetOf(ByteSet.SPECIAL)) return 2;
-  return need.isSubsetOf(WORD_BYTES.complement()) ? 1 : 0;
 }
 
 function hsFlags(options: number): number {
@@ -171,6 +239,14 @@ function isSelective(expression: string, options: number): boolean {
 /** Literal as a regular expression: every byte escaped. */
 function escapeLiteral(text: ByteString): string {
   return text.replace(/[^]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
+function setBit(bits: Uint32Array, slot: number): void {
+  bits[slot >>> 5]! |= 1 << (slot & 31);
+}
+
+function hasBit(bits: Uint32Array, slot: number): boolean {
+  return (bits[slot >>> 5]! & (1 << (slot & 31))) !== 0;
 }
 
 class Database {
@@ -212,7 +288,7 @@ class Database {
   }
 
   cover(covered: Uint32Array): void {
-    for (const slot of this.#slots) covered[slot >>> 5]! |= 1 << (slot & 31);
+    for (const slot of this.#slots) setBit(covered, slot);
   }
 
   scan(buf: Uint8Array, length: number, out: Uint32Array): void {
@@ -223,7 +299,7 @@ class Database {
       const end = this.#first[item + 1]!;
       for (let s = this.#first[item]!; s < end; s++) {
         const slot = this.#slots[s]!;
-        out[slot >>> 5]! |= 1 << (slot & 31);
+        setBit(out, slot);
       }
     }
   }

@@ -8,12 +8,14 @@ import { webRuleFiles } from '../../../src/appliance/web-rule-files.js';
 import { loadRules } from '../../../src/web/index.js';
 import { ScanPlace, type PrefilterCache, type PrefilterPattern } from '../../../src/web/prefilter.js';
 import { neededBytes } from '../../../src/web/prefilter/needed-bytes.js';
+import { parseRegex } from '../../../src/web/prefilter/regex-tree.js';
 import { createPrefilter } from '../../../src/web/prefilter/vectorscan.js';
 
 const OPTIONS = PCRE_DOTALL | PCRE_DOLLAR_ENDONLY;
 
 function setOf(expression: string, caseless = false): string | null {
-  const need = neededBytes(expression, caseless);
+  const tree = parseRegex(expression, caseless);
+  const need = tree === null ? null : neededBytes(tree);
   if (need === null) return null;
   return Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => need.has(byte)).map((byte) => String.fromCharCode(byte)).join('');
 }
@@ -52,7 +54,8 @@ test('an expression never matches without its needed bytes', (t) => {
   const value = fc.array(fc.constantFrom('a', 'b', '<', '"', ';', ' ', 'q', 'Q', '1', '\n'), { maxLength: 8 }).map((parts) => parts.join(''));
   const groups = new Int32Array(2);
   fc.assert(fc.property(expression, fc.boolean(), fc.array(value, { maxLength: 10 }), (text, caseless, values) => {
-    const need = neededBytes(text, caseless);
+    const tree = parseRegex(text, caseless);
+    const need = tree === null ? null : neededBytes(tree);
     if (need === null) return;
     let regex: Pcre;
     try {
