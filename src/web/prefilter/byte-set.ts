@@ -17,6 +17,7 @@ export class ByteSet {
 
   /** Bit b & 31 of word b >> 5 for byte b. */
   readonly words: Uint32Array;
+  #members: Uint8Array | null = null;
 
   private constructor(words: Uint32Array) {
     this.words = words;
@@ -41,6 +42,12 @@ export class ByteSet {
       for (let byte = low; byte <= high; byte++) words[byte >> 5]! |= 1 << (byte & 31);
     }
     return new ByteSet(words);
+  }
+
+  /** In ascending order. */
+  get members(): Uint8Array {
+    this.#members ??= Uint8Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => this.has(byte));
+    return this.#members;
   }
 
   has(byte: number): boolean {

@@ -15,18 +15,27 @@ import {
 import { SCAN_PLACES, ScanPlace, type Prefilter, type PrefilterCache, type PrefilterFactory, type PrefilterPattern, type ScanPlaceCode } from '../prefilter.js';
 import { toScratch, type ByteString } from '../value.js';
 import { ByteSet } from './byte-set.js';
+import { ExampleMaker } from './examples.js';
 import { neededBytes } from './needed-bytes.js';
 import { parseRegex, type Node } from './regex-tree.js';
 import { RegexPrinter, isCaseless, restrict } from './restrict.js';
 
 /** Counts up whenever the stored form changes. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 /** A pattern of one tier: what is searched for and the slots it answers for. */
 interface Item {
   readonly expressions: readonly string[];
   readonly flags: number;
   readonly slots: number[];
+  /** What the expression matches, for trying the database. */
+  readonly trial: Trial | null;
+}
+
+interface Trial {
+  readonly tree: Node;
+  readonly alphabet: ByteSet;
+  readonly regex: Pcre;
 }
 
 /** Options of PCRE that Vectorscan has as well. `$` before a final line feed it does not tell apart: that only adds hits. */
@@ -83,7 +92,7 @@ class Place {
     for (const { hint, slot } of patterns) {
       setBit(this.covered, slot);
       if (hint.kind === 'words') {
-        addItem(phrases, hint.words.map(escapeLiteral), HS_FLAG_CASELESS, slot);
+        addItem(phrases, hint.words.map(escapeLiteral), HS_FLAG_CASELESS, slot, null);
         continue;
       }
       const key = `${hint.options} ${hint.expression}`;
@@ -127,7 +136,7 @@ class Tier {
       const left = overAlphabet(expression, alphabet);
       if (left === NEVER) continue;
       possible.push(expression);
-      if (left !== null) for (const slot of expression.slots) addItem(items, [left.text], left.flags, slot);
+      if (left !== null) for (const slot of expression.slots) addItem(items, [left.text], left.flags, slot, left.trial);
     }
     this.#databases = parts(items).flatMap((part) => Database.obtain(part, cache) ?? []);
     const found = new Uint32Array(words);
@@ -156,6 +165,7 @@ function parts(items: ReadonlyMap<string, Item>): Map<string, Item>[] {
 interface Restricted {
   readonly text: string;
   readonly flags: number;
+  readonly trial: Trial | null;
 }
 
 /** Stands for an expression that matches nothing over an alphabet. */
@@ -164,12 +174,13 @@ const NEVER = Symbol('never');
 /** The expression as far as it matters over the alphabet; null when that is not known. */
 function overAlphabet({ text, tree, options }: Expression, alphabet: ByteSet): Restricted | null | typeof NEVER {
   const flags = hsFlags(options);
-  if (tree === null || alphabet === ByteSet.ALL) return { text, flags };
+  const regex = new Pcre(text, options);
+  if (tree === null || alphabet === ByteSet.ALL) return { text, flags, trial: tree === null ? null : { tree, alphabet, regex } };
   const left = restrict(tree, alphabet);
   if (left === null) return NEVER;
   const caseless = isCaseless(left);
   const printed = new RegexPrinter(alphabet, caseless).print(left);
-  return printed === null ? null : { text: printed, flags: (caseless ? flags | HS_FLAG_CASELESS : flags & ~HS_FLAG_CASELESS) | HS_FLAG_DOTALL };
+  return printed === null ? null : { text: printed, flags: (caseless ? flags | HS_FLAG_CASELESS : flags & ~HS_FLAG_CASELESS) | HS_FLAG_DOTALL, trial: { tree: left, alphabet, regex } };
 }
 
 /** Expressions that Vectorscan cannot compile: those whose needed bytes a value lacks are spared all the same. */
@@ -211,10 +222,10 @@ class Gates {
 /** Gates per tier: bits of a word. */
 const MAX_GATES = 32;
 
-function addItem(items: Map<string, Item>, expressions: readonly string[], flags: number, slot: number): void {
+function addItem(items: Map<string, Item>, expressions: readonly string[], flags: number, slot: number, trial: Trial | null): void {
   const key = `${flags}:${expressions.length}:${expressions.join('\n')}`;
   const known = items.get(key);
-  if (known === undefined) items.set(key, { expressions, flags, slots: [slot] });
+  if (known === undefined) items.set(key, { expressions, flags, slots: [slot], trial });
   else known.slots.push(slot);
 }
 
@@ -307,7 +318,7 @@ class Database {
 
 interface Compiled {
   readonly database: HsDatabase;
-  /** Items that Vectorscan refused: too large, or with an anchor inside. */
+  /** Items that Vectorscan refused (too large, an anchor inside) or whose examples it missed. */
   readonly rejected: ReadonlySet<number>;
 }
 
@@ -326,7 +337,10 @@ function compile(items: readonly Item[]): Compiled | null {
     });
     if (patterns.length === 0) return null;
     try {
-      return { database: HsDatabase.compile(patterns), rejected };
+      const database = HsDatabase.compile(patterns);
+      const missed = missedBy(database, items, rejected);
+      if (missed.size > 0) for (const id of missed) rejected.add(id);
+      return { database, rejected };
     } catch (error) {
       const index = error instanceof Error && 'pattern' in error ? Number(error.pattern) : -1;
       const refused = patterns[index];
@@ -334,6 +348,29 @@ function compile(items: readonly Item[]): Compiled | null {
       rejected.add(refused.id);
     }
   }
+}
+
+/** Examples tried of every expression. */
+const TRIALS = 60;
+
+/** Items of which the database misses an example that PCRE2 finds. */
+function missedBy(database: HsDatabase, items: readonly Item[], rejected: ReadonlySet<number>): Set<number> {
+  const missed = new Set<number>();
+  const hits = new Uint32Array(items.length);
+  const groups = new Int32Array(2);
+  items.forEach(({ trial }, id) => {
+    if (trial === null || rejected.has(id)) return;
+    const maker = new ExampleMaker(id);
+    for (let i = 0; i < TRIALS && !missed.has(id); i++) {
+      const example = maker.make(trial.tree, trial.alphabet);
+      if (example === null) continue;
+      const buf = toScratch(example);
+      if (trial.regex.exec(buf, 0, example.length, 0, groups) <= 0) continue;
+      const count = database.scan(buf, 0, example.length, hits);
+      if (!hits.subarray(0, count).includes(id)) missed.add(id);
+    }
+  });
+  return missed;
 }
 
 function compiles(expression: string, flags: number): boolean {
