@@ -16,7 +16,8 @@ const why = liveRefusal() ?? guestRefusal();
 const live = why === undefined ? test.serial : test.serial.skip;
 if (why !== undefined) console.log(`QEMU tests skipped: ${why}`);
 
-const tag = (process.pid % 46_000).toString(36);
+// Not the number that other test files of this process use: they look for it among all namespaces.
+const tag = ((process.pid * 7 + 2) % 46_000).toString(36);
 const GATEWAY: LabVm = { name: 'gw', namespace: `dbq-${tag}`, tap: `dbq-${tag}`, mac: '02:00:0a:4f:00:01', ip: '10.79.0.1' };
 const GUEST_MAC = '52:54:00:12:34:56';
 
