@@ -71,7 +71,7 @@ function ruleWords(stage: string, { ruleGid, ruleSid }: PacketView): string {
 }
 
 export function traceVerdict(t: Tracer, view: PacketView): void {
-  const words = VERDICT_WORDS[view.verdict] ?? 'passes';
+  const words = view.held ? 'waits for the rest of its request' : (VERDICT_WORDS[view.verdict] ?? 'passes');
   if (!isDrop(view.verdict)) {
     t.add('verdict', words);
     return;
