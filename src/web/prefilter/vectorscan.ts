@@ -21,7 +21,7 @@ import { parseRegex, type Node } from './regex-tree.js';
 import { RegexPrinter, isCaseless, restrict } from './restrict.js';
 
 /** Counts up whenever the stored form changes. */
-const FORMAT = 3;
+const FORMAT = 4;
 
 /** A pattern of one tier: what is searched for and the slots it answers for. */
 interface Item {
@@ -351,7 +351,7 @@ function compile(items: readonly Item[]): Compiled | null {
 }
 
 /** Examples tried of every expression. */
-const TRIALS = 60;
+const TRIALS = 300;
 
 /** Items of which the database misses an example that PCRE2 finds. */
 function missedBy(database: HsDatabase, items: readonly Item[], rejected: ReadonlySet<number>): Set<number> {
