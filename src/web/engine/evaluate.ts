@@ -58,6 +58,7 @@ export class Evaluator {
       operator = use.expand!(use.argument.expand(tx.state));
       if (operator === null) return false;
     }
+    if (txName !== null && rule.path === null && rule.node === 0) return this.#plain(rule, use, operator, rule.targets[0]!, txName, txValue!, tx);
     if (txName !== null) return this.#value(rule, use, operator, rule.targets[0]!, txName, txName, this.#cache.info(txValue!), tx);
     let any = false;
     for (const target of rule.targets) {
@@ -134,6 +135,18 @@ export class Evaluator {
       if (tx.stopped) return any;
     }
     return any;
+  }
+
+  /** A value that nothing is remembered of: what rules wrote, untransformed. */
+  #plain(rule: Rule, use: OperatorUse, operator: CompiledOperator, target: Target, name: string, value: string, tx: Transaction): boolean {
+    if (excluded(target, name) || (tx.removedTargets.length > 0 && removed(tx, rule, target, name))) return false;
+    const match = this.#match;
+    match.reset(rule.capture);
+    const found = operator.match(value, match);
+    if (match.error !== 0) tx.operatorFailed(match.error);
+    if (found === use.negated) return false;
+    tx.matched(rule, label(target, name), value, found && rule.capture ? match : null);
+    return true;
   }
 
   #variant(rule: Rule, use: OperatorUse, operator: CompiledOperator, target: Target, lowerName: string, name: string, variant: Variant, tx: Transaction): boolean {
