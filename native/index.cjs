@@ -36,6 +36,7 @@ exports.PORT_DATAGRAM = addon.PORT_DATAGRAM;
 exports.IoLoop = addon.IoLoop;
 exports.wakeFd = addon.wakeFd;
 exports.checksum = addon.checksum;
+exports.pcreTime = addon.pcreTime;
 exports.segment = addon.segment;
 exports.adviseHugePages = addon.adviseHugePages;
 exports.dropPrivileges = addon.dropPrivileges;

@@ -201,6 +201,14 @@ export class Pcre {
   readonly names: Readonly<Record<string, number>>;
 }
 
+/**
+ * Bound the time that `exec` may use from now on in this thread, all calls together; one that uses it up answers PCRE_LIMIT.
+ * Match limits count steps, and a step may look at the whole subject.
+ * @param ms milliseconds, Infinity = no bound (the default)
+ * @returns what was left of the bound before
+ */
+export function pcreTime(ms: number): number;
+
 // ---- searching ----------------------------------------------------------------------------------------------------
 
 /** One literal, searched with the processor's vectors: for ranges of some hundred bytes and more. */

@@ -4,6 +4,8 @@
 
 #include <node_api.h>
 
+#include <cstdint>
+
 struct hs_scratch;
 struct pcre2_real_match_data_8;
 struct pcre2_real_jit_stack_8;
@@ -19,6 +21,8 @@ struct Instance {
   // PCRE2: match data and JIT stack are per thread, sized for the pattern with most groups.
   pcre2_real_match_data_8* pcre_match_data = nullptr;
   unsigned pcre_pairs = 0;
+  // Time that matching may still use, in nanoseconds; INT64_MAX = no bound.
+  int64_t pcre_time_left = INT64_MAX;
   pcre2_real_jit_stack_8* pcre_jit_stack = nullptr;
 };
 

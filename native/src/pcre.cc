@@ -2,6 +2,9 @@
 // "invalid". Patterns come from rules and subjects from the wire, hence limits on every match.
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <time.h>
+
+#include <algorithm>
 
 #include <string>
 
@@ -20,6 +23,18 @@ constexpr uint32_t kHeapLimitKib = 4096;
 constexpr size_t kJitStackStart = 32 * 1024;
 constexpr size_t kJitStackMax = 512 * 1024;
 
+// Match limits count steps, not bytes looked at: `a[^b]*c` at each of n starts looks at n bytes for one step. Under a time
+// bound, long subjects are therefore searched in portions of starts, about this many start-byte pairs each.
+constexpr size_t kPortionWork = 4 << 20;
+constexpr size_t kPortionFrom = 1024;
+constexpr size_t kPortionLeast = 32;
+
+int64_t NowNs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
 constexpr int64_t kOptions = PCRE2_CASELESS | PCRE2_DOTALL | PCRE2_MULTILINE | PCRE2_EXTENDED | PCRE2_ANCHORED |
                              PCRE2_DOLLAR_ENDONLY | PCRE2_UNGREEDY;
 
@@ -28,6 +43,8 @@ struct Regex {
   pcre2_match_context* context = nullptr;
   uint32_t groups = 0;
   bool jit = false;
+  // Matches at the first start or nowhere (\A, \G, a leading .* and the like).
+  bool anchored = false;
   ~Regex() {
     if (context != nullptr) pcre2_match_context_free(context);
     if (code != nullptr) pcre2_code_free(code);
@@ -76,7 +93,7 @@ napi_value Construct(napi_env env, napi_callback_info info) {
   PCRE2_SIZE offset = 0;
   Regex* regex = new Regex();
   regex->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
-                              static_cast<uint32_t>(options) | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &error, &offset,
+                              static_cast<uint32_t>(options) | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_USE_OFFSET_LIMIT, &error, &offset,
                               nullptr);
   if (regex->code == nullptr) {
     delete regex;
@@ -86,6 +103,9 @@ napi_value Construct(napi_env env, napi_callback_info info) {
                           "offset", static_cast<int64_t>(offset));
   }
   pcre2_pattern_info(regex->code, PCRE2_INFO_CAPTURECOUNT, &regex->groups);
+  uint32_t all_options = 0;
+  pcre2_pattern_info(regex->code, PCRE2_INFO_ALLOPTIONS, &all_options);
+  regex->anchored = (all_options & PCRE2_ANCHORED) != 0;
   regex->context = pcre2_match_context_create(nullptr);
   if (regex->context == nullptr || !PrepareMatchData(env, regex->groups + 1)) {
     delete regex;
@@ -136,6 +156,56 @@ napi_value Names(napi_env env, napi_callback_info info) {
   return names;
 }
 
+int MatchOnce(const Regex& r, PCRE2_SPTR subject, size_t size, size_t start, pcre2_match_data* data) {
+  return r.jit ? pcre2_jit_match(r.code, subject, size, start, 0, data, r.context)
+               : pcre2_match(r.code, subject, size, start, 0, data, r.context);
+}
+
+// Under the thread's time bound. Portions find the same match as one search: the first start that matches.
+int MatchInTime(Instance* instance, const Regex& r, PCRE2_SPTR subject, size_t size, size_t start) {
+  pcre2_match_data* data = instance->pcre_match_data;
+  if (instance->pcre_time_left == INT64_MAX) return MatchOnce(r, subject, size, start, data);
+  if (instance->pcre_time_left <= 0) return PCRE2_ERROR_MATCHLIMIT;
+  int64_t before = NowNs();
+  int rc;
+  if (r.anchored || size - start <= kPortionFrom) {
+    rc = MatchOnce(r, subject, size, start, data);
+    instance->pcre_time_left -= NowNs() - before;
+    return rc;
+  }
+  const size_t portion = std::max(kPortionLeast, kPortionWork / size);
+  for (;;) {
+    const size_t last = std::min(size, start + portion - 1);
+    pcre2_set_offset_limit(r.context, last);
+    rc = MatchOnce(r, subject, size, start, data);
+    const int64_t now = NowNs();
+    instance->pcre_time_left -= now - before;
+    before = now;
+    if (rc != PCRE2_ERROR_NOMATCH || last >= size) break;
+    if (instance->pcre_time_left <= 0) {
+      rc = PCRE2_ERROR_MATCHLIMIT;
+      break;
+    }
+    start = last + 1;
+  }
+  pcre2_set_offset_limit(r.context, PCRE2_UNSET);
+  return rc;
+}
+
+// Sets the time that matching may use from now on, in milliseconds; answers with what was left.
+napi_value TimeBound(napi_env env, napi_callback_info info) {
+  Args<1> args(env, info);
+  Instance* instance = GetInstance(env);
+  double bound;
+  if (napi_get_value_double(env, args.v[0], &bound) != napi_ok) return ThrowType(env, "ms must be a number");
+  const int64_t left = instance->pcre_time_left;
+  // Infinity, NaN and what does not fit: no bound.
+  instance->pcre_time_left = bound >= 0 && bound < 1e9 ? static_cast<int64_t>(bound * 1e6) : INT64_MAX;
+  napi_value out;
+  const double ms = left == INT64_MAX ? __builtin_inf() : static_cast<double>(std::max<int64_t>(0, left)) / 1e6;
+  return napi_create_double(env, ms, &out) == napi_ok ? out : nullptr;
+}
+
 napi_value Exec(napi_env env, napi_callback_info info) {
   Args<5> args(env, info);
   Regex* r = Unwrap<Regex>(env, args.self);
@@ -150,9 +220,9 @@ napi_value Exec(napi_env env, napi_callback_info info) {
   }
   static const PCRE2_UCHAR kNothing = 0;
   PCRE2_SPTR subject = window.size == 0 ? &kNothing : window.data;
-  pcre2_match_data* data = GetInstance(env)->pcre_match_data;
-  const int rc = r->jit ? pcre2_jit_match(r->code, subject, window.size, start, 0, data, r->context)
-                        : pcre2_match(r->code, subject, window.size, start, 0, data, r->context);
+  Instance* instance = GetInstance(env);
+  pcre2_match_data* data = instance->pcre_match_data;
+  const int rc = MatchInTime(instance, *r, subject, window.size, start);
   if (rc < 0) {
     // One word for "gave up": which of the limits fired depends on whether the JIT ran.
     const bool limit = rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT ||
@@ -170,6 +240,12 @@ napi_value Exec(napi_env env, napi_callback_info info) {
 
 }  // namespace
 
+static bool ExportTimeBound(napi_env env, napi_value exports) {
+  napi_value fn;
+  return napi_create_function(env, "pcreTime", NAPI_AUTO_LENGTH, TimeBound, nullptr, &fn) == napi_ok &&
+         SetProperty(env, exports, "pcreTime", fn);
+}
+
 bool DefinePcre(napi_env env, napi_value exports) {
   const napi_property_descriptor members[] = {
       {"exec", nullptr, Exec, nullptr, nullptr, nullptr, napi_default_method, nullptr},
@@ -179,7 +255,7 @@ bool DefinePcre(napi_env env, napi_value exports) {
   napi_value cls;
   return napi_define_class(env, "Pcre", NAPI_AUTO_LENGTH, Construct, nullptr, sizeof members / sizeof *members, members,
                            &cls) == napi_ok &&
-         ExportClass(env, exports, "Pcre", cls) && ExportInt(env, exports, "PCRE_CASELESS", PCRE2_CASELESS) &&
+         ExportClass(env, exports, "Pcre", cls) && ExportTimeBound(env, exports) && ExportInt(env, exports, "PCRE_CASELESS", PCRE2_CASELESS) &&
          ExportInt(env, exports, "PCRE_DOTALL", PCRE2_DOTALL) &&
          ExportInt(env, exports, "PCRE_MULTILINE", PCRE2_MULTILINE) &&
          ExportInt(env, exports, "PCRE_EXTENDED", PCRE2_EXTENDED) &&

@@ -1,4 +1,5 @@
 /** One HTTP exchange judged by the rules: phases, what matches do, decisions, the report. */
+import { pcreTime } from '@drawbridge/native';
 import { MatchError, type MatchErrorCode, type MatchState } from '../operators/operator.js';
 import { Disruptive, hasBit, type Rule, type RuleBits, type Selector } from '../rule.js';
 import {
@@ -31,6 +32,11 @@ const CAPTURE_NAMES = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'] as cons
 const POLICY_MODES = { off: EngineMode.OFF, 'detection-only': EngineMode.DETECTION_ONLY, on: EngineMode.ON } as const;
 /** Request body larger than the limit, RFC 9110 section 15.5.14. */
 const CONTENT_TOO_LARGE = 413;
+/**
+ * Milliseconds that regular expressions may take over one exchange, all phases together. An honest one needs less than one;
+ * bytes chosen to make them slow are refused, or a single request could stop the data plane for seconds.
+ */
+const REGEX_TIME = 250;
 
 interface RemovedTarget {
   readonly bits: RuleBits;
@@ -56,6 +62,9 @@ export class Transaction implements WebTransaction {
   #wouldIntervene: Intervention | null = null;
   /** Phases from this one up to `#allowedTo` are not judged. */
   #allowedTo = 0;
+  /** Milliseconds left of REGEX_TIME; they have run out, and that was decided on. */
+  #regexTime = REGEX_TIME;
+  #outOfTime = false;
   #body: ByteString = '';
   #responseBody: ByteString = '';
   #requestSkipped = 0;
@@ -233,10 +242,21 @@ export class Transaction implements WebTransaction {
     if (phase <= this.#allowedTo) return null;
     this.stopped = false;
     this.#runPhase(phase);
-    return this.#intervention;
+    if (this.#regexTime > 0 || this.#intervention !== null || this.#outOfTime) return this.#intervention;
+    this.#outOfTime = true;
+    return this.#limitReached(phase, phase <= 2 ? 403 : 500, `Regular expressions took longer than ${REGEX_TIME} ms, not all of it was judged`);
   }
 
   #runPhase(phase: PhaseNumber): void {
+    pcreTime(this.#regexTime);
+    try {
+      this.#judgePhase(phase);
+    } finally {
+      this.#regexTime = pcreTime(Number.POSITIVE_INFINITY);
+    }
+  }
+
+  #judgePhase(phase: PhaseNumber): void {
     const { state } = this;
     const { evaluator, ruleSet } = this.#engine;
     evaluator.begin();

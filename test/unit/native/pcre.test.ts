@@ -11,6 +11,7 @@ import {
   PCRE_MULTILINE,
   PCRE_NOMATCH,
   PCRE_UNGREEDY,
+  pcreTime,
 } from '@drawbridge/native';
 
 const latin1 = (text: string): Uint8Array => Buffer.from(text, 'latin1');
@@ -136,5 +137,29 @@ test('simple patterns agree with JavaScript', (t) => {
       },
     ),
     { numRuns: 400 },
+  );
+});
+
+test('a time bound ends what match limits do not, and finds what an unbound search finds', (t) => {
+  const slow = new Pcre('a(?:[^b]*e)?[^b]*bd', PCRE_DOTALL, 1_000_000, 1_000_000);
+  t.is(pcreTime(30), Number.POSITIVE_INFINITY);
+  t.is(run(slow, `${'a'.repeat(60_000)}d`), PCRE_LIMIT);
+  t.is(run(slow, 'abd'), PCRE_LIMIT, 'the time of the thread is used up');
+  t.is(pcreTime(Number.POSITIVE_INFINITY), 0);
+  t.deepEqual(run(slow, 'abd'), [0, 3]);
+  t.throws(() => pcreTime('1' as unknown as number), { instanceOf: TypeError });
+  const expressions = ['b[a-z]{2}', '(?<=a)b', '^a', '.*b', 'b$', '\\Gb'].map((e) => new Pcre(e, PCRE_DOTALL));
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 1000, maxLength: 3000 }), fc.nat({ max: 500 }), (codes, start) => {
+      const text = Buffer.from(codes.map((c) => 97 + (c === 3 ? 1 : c === 1 ? 25 : 0))).toString('latin1');
+      for (const p of expressions) {
+        const free = run(p, text, start);
+        pcreTime(1e6);
+        const bound = run(p, text, start);
+        pcreTime(Number.POSITIVE_INFINITY);
+        t.deepEqual(bound, free);
+      }
+    }),
+    { numRuns: 60 },
   );
 });

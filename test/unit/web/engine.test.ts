@@ -256,3 +256,15 @@ test('matches of a transaction are bounded and counted', (t) => {
   t.is(report.matches.length, 512);
   t.is(report.matchesDropped, 88);
 });
+
+test('bytes chosen to make an expression slow are refused; time is bounded over all values together', (t) => {
+  const rules = 'SecPcreMatchLimit 1000000\nSecRule ARGS "@rx a(?:[^b]*e)?[^b]*bd" "id:1,phase:2,deny"\nSecRule ARGS "@streq later" "id:2,phase:2,deny"';
+  const slow = `${'a'.repeat(20_000)}d`;
+  const body = [1, 2, 3, 4, 5, 6].map((n) => `p${n}=${slow.slice(n)}`).join('&');
+  const { intervention } = exchange(engineOf(rules, { prefilter: null }), { headers: FORM, body });
+  t.is(intervention?.ruleId, 0);
+  t.is(intervention?.status, 403);
+  t.regex(intervention?.message ?? '', /Regular expressions took longer/);
+  t.is(exchange(engineOf(rules, { prefilter: null, detect: true }), { headers: FORM, body }).intervention, null, 'detection only tells');
+  t.is(exchange(engineOf(rules, { prefilter: null }), { headers: FORM, body: 'q=later' }).intervention?.ruleId, 2, 'the next exchange has its own time');
+});
