@@ -34,6 +34,12 @@ class TlsStream {
   left = 0;
   message: Uint8Array = new Uint8Array(0);
   messageLen = 0;
+
+  /** Let go of the message that is being collected. */
+  forget(): void {
+    this.message = new Uint8Array(0);
+    this.messageLen = 0;
+  }
   started = false;
   done = false;
 }
@@ -151,8 +157,7 @@ class TlsParser implements AppParser {
       pos += n;
       if (have >= 4 && stream.messageLen === want) {
         this.#message(tx, dir, stream.message[0]!, stream.message, 4, want);
-        stream.messageLen = 0;
-        stream.message = new Uint8Array(0);
+        stream.forget();
       } else if (stream.messageLen === 4 && want === 4 && (stream.message[1]! | stream.message[2]! | stream.message[3]!) === 0) {
         stream.messageLen = 0; // a message without body (server_hello_done)
       }
@@ -219,7 +224,7 @@ class TlsParser implements AppParser {
     const stream = this.#streams[dir]!;
     if (stream.done) return;
     stream.done = true;
-    stream.message = new Uint8Array(0);
+    stream.forget();
     this.#progress(tx, dir, TlsProgress.DONE);
     if (dir === 0) tx.doneToServer = true;
     else tx.doneToClient = true;
@@ -233,9 +238,8 @@ class TlsParser implements AppParser {
     return true;
   }
 
-  close(): void {
-    if (this.#tx === null) return;
-    this.#streams[0].message = this.#streams[1].message = new Uint8Array(0);
+  close(_flow: Flow, dir: number): void {
+    this.#streams[dir]!.forget();
   }
 }
 

@@ -166,3 +166,13 @@ test('fuzz: mutated handshakes never throw and hold little', (t) => {
     { numRuns: 200 },
   );
 });
+
+test('a client that has closed its side takes nothing from what the server is saying', (t) => {
+  const d = new Driver(443);
+  const flight = records(SERVER_FLIGHT);
+  d.send(TO_SERVER, records(CLIENT_HELLO));
+  d.send(TO_CLIENT, flight.subarray(0, flight.length - 100));
+  d.app.end(d.flow, TO_SERVER);
+  d.send(TO_CLIENT, flight.subarray(flight.length - 100));
+  t.is(d.buffer('tls.certs', TO_CLIENT), DER.toString('latin1'));
+});
