@@ -24,8 +24,8 @@ constexpr int kRetryMs = 1000;
 // While several ports are active a batch is one short round over those that are ready, even if there is room for more: what
 // a flooding port has queued would otherwise keep the frames of the others waiting for as long as a whole batch takes, and the
 // processor with them. What is not read stays in the guest's own queue, where its excess is dropped at no cost to us.
-constexpr uint32_t kContendedFrames = 16;
-constexpr uint32_t kContendedMost = 8, kContendedLeast = 2;
+constexpr uint32_t kContendedFrames = 64;
+constexpr uint32_t kContendedMost = 32, kContendedLeast = 2;
 // Ports count as active for this long after their last frame.
 constexpr int64_t kContendedUsec = 5000;
 
