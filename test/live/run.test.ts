@@ -170,8 +170,9 @@ live('a killed appliance leaves neither devices nor processes', async (t) => {
     t.is(execFileSync('ip', ['netns', 'pids', namespace], { encoding: 'utf8' }), '');
   }
   rig.network.destroy();
-  t.false(execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' }).includes(`-${tag}`));
-  t.false(execFileSync('ip', ['-o', 'link'], { encoding: 'utf8' }).includes(`-${tag}`));
+  const ours = new RegExp(`\\bdbt-\\w-${tag}\\b`);
+  t.notRegex(execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' }), ours);
+  t.notRegex(execFileSync('ip', ['-o', 'link'], { encoding: 'utf8' }), ours);
 });
 
 live('what keeps it from starting is told in one line', async (t) => {

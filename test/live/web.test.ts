@@ -62,6 +62,8 @@ interface Rig {
   /** What the server wrote since the last call. */
   served(): Promise<string>;
   events(): WebEvent[];
+  /** The events behind the first `before`, once there are some: they are written after the packets went. */
+  told(before?: number): Promise<WebEvent[]>;
   metrics(): Promise<Sample[]>;
 }
 
@@ -86,6 +88,7 @@ async function build(t: ExecutionContext, web: string, files: Readonly<Record<st
   network.start(network.vm('server'), process.execPath, ['-e', HTTP_SERVER, log]);
   for (let i = 0; i < 100 && !readFileSync(log, 'utf8').includes('UP'); i++) await sleep(50);
   let read = readFileSync(log, 'utf8').length;
+  const events = (): WebEvent[] => (existsSync(join(dir, 'eve.json')) ? readFileSync(join(dir, 'eve.json'), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line) as WebEvent).filter((e) => e.event_type === 'web') : []);
   return {
     dir,
     run,
@@ -100,7 +103,11 @@ async function build(t: ExecutionContext, web: string, files: Readonly<Record<st
       return fresh;
     },
     metrics: async () => parseMetrics(await (await fetch(run.metricsUrl)).text()),
-    events: () => (existsSync(join(dir, 'eve.json')) ? readFileSync(join(dir, 'eve.json'), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line) as WebEvent).filter((e) => e.event_type === 'web') : []),
+    events,
+    told: async (before = 0) => {
+      for (let i = 0; i < 100 && events().length <= before; i++) await sleep(50);
+      return events().slice(before);
+    },
   };
 }
 
@@ -139,7 +146,7 @@ live('ordinary use passes; attacks end before the server knows of them, and the 
     t.is(attack.code, 0, `${what}: ${attack.stderr}`);
     t.regex(attack.stdout, /^HTTP\/1\.1 403 Forbidden/, what);
     t.is(await rig.served(), '', `${what}: the server saw nothing of it`);
-    const events = rig.events().slice(before);
+    const events = await rig.told(before);
     t.is(events.length, 1, what);
     t.like(events[0], { src_vm: 'client', dest_vm: 'server', web: { action: 'blocked', answer: 'page' } });
     t.true(attack.stdout.includes(events[0]!.web!.transaction_id), `${what}: the page shows the id of the event`);
@@ -182,7 +189,7 @@ live('detection lets everything pass and says what it would have blocked', async
   const attack = await rig.curl('-G', '--data-urlencode', `id=${SQL}`, `${URL}/item`);
   t.is(attack.stdout, '<h1>welcome</h1>');
   t.true((await rig.served()).startsWith('HEAD GET /item?id='));
-  t.is(rig.events()[0]?.web?.action, 'would_block');
+  t.is((await rig.told())[0]?.web?.action, 'would_block');
   t.true(rig.events()[0]!.rules!.some((r) => r.id === 942100));
 });
 
@@ -191,7 +198,7 @@ live('a reload takes up an exclusion and other settings without losing a connect
   const rig = await build(t, '{ engine: on, rules_before: [mine.conf] }', { 'mine.conf': '# nothing yet\n' });
   const attack = (): Promise<Outcome> => rig.curl('-G', '--data-urlencode', `id=${SQL}`, `${URL}/item`);
   t.is((await attack()).code, 56, 'reset');
-  const id = rig.events()[0]!.web!.transaction_id;
+  const id = (await rig.told())[0]!.web!.transaction_id;
   const tuned = await new Drawbridge(['web', 'tune', join(rig.dir, 'eve.json'), id, '-c', join(rig.dir, 'drawbridge.yaml'), '-o', 'mine.conf', '--days', '1']).ended;
   t.is(tuned.code, 0, tuned.stderr);
   t.regex(tuned.stdout, /cross-site-scripting +10\/10 -> 10\/10 +20\/20 -> 20\/20/);
